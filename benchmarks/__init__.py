@@ -1,0 +1,1 @@
+"""What Insula costs, beside its peers and beside the least the work can cost on this machine."""

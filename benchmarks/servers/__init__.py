@@ -1,0 +1,1 @@
+"""The servers that `benchmarks.http` and `benchmarks.start` run: the floor, the peers and ours."""

@@ -1,0 +1,1 @@
+"""A shop of seven modules: the reference system of Insula."""

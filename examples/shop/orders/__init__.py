@@ -1,0 +1,1 @@
+"""What was ordered, and what became of it: the only module that confirms or cancels."""

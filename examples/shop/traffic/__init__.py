@@ -1,0 +1,1 @@
+"""A shop full of customers: seeds the running shop over HTTP and places orders.  python -m shop.traffic --help"""

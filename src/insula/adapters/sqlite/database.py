@@ -1,0 +1,218 @@
+"""A module's database on one SQLite file. Implements `insula.store.database.Database`."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import MetaData, inspect
+
+from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
+from insula.adapters.sqlite.errors import machine_failure
+from insula.adapters.sqlite.guard import guarded
+from insula.adapters.sqlite.lock import FileLock
+from insula.adapters.sqlite.migrate import migrate
+from insula.adapters.sqlite.queries import Queries
+from insula.adapters.sqlite.query_unit import QueryUnit, SyncQueryUnit
+from insula.adapters.sqlite.reader import Reader
+from insula.adapters.sqlite.tables import BookKeeping
+from insula.adapters.sqlite.thread_unit import ThreadUnit
+from insula.adapters.sqlite.unit import MarkedBefore, PeekStale, SqliteUnit
+from insula.adapters.sqlite.writer import BatchLost, Writer
+from insula.kernel.clock import Clock
+from insula.kernel.errors import ConfigurationError, Failure, Rejection
+from insula.store.database import Duplicate, Scope, Unit
+from insula.store.errors import Contended
+from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork, executable
+
+Value = TypeVar("Value")
+Run = Callable[[SqliteUnit], Awaitable[Any]]
+
+RUNS_BEFORE_GIVING_UP = 20
+_HANDLER_THREADS = 8
+
+
+class SqliteDatabase(Queries):
+    """Opens the file, runs units of work in group commits, and reads beside them.
+
+    Parameters: `path`, the file, made if missing; `name`, the module's; `busy_timeout_seconds`, how long a foreign
+    program may hold the file before a unit fails (default 5); `query_timeout_seconds`, after which a long read is
+    stopped (default 30). Raises `AlreadyOpen`, and `ConfigurationError` for a file that cannot be used.
+    """
+
+    def __init__(
+        self, path: Path, name: str, clock: Clock, *, busy_timeout_seconds: float = 5, query_timeout_seconds: float = 30
+    ) -> None:
+        self._name = name
+        self._path = path
+        self._clock = clock
+        self._lock = FileLock(path)
+        self._lock.acquire()
+        try:
+            self._connection = _opened(path)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._query_timeout_seconds = query_timeout_seconds
+        self._threads = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix=f"insula-{name}")
+
+    @property
+    def name(self) -> str:
+        """The module's name."""
+        return self._name
+
+    def prepare(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
+        """Apply migrations, or without any make the declared tables that are missing; then accept units.
+
+        Returns what was done, a line each. Raises `ConfigurationError` when an existing table lacks a declared column.
+        """
+        try:
+            applied = migrate(self._connection, self._clock, self._name, migrations)
+            done = [f"{self._name}: applied {each.number:04}_{each.name}" for each in applied]
+            if tables is not None and migrations is None:
+                _create_missing(self._connection, tables, self._path)
+        except BaseException:
+            self._connection.shut()
+            self._lock.release()
+            raise
+        self._writer = Writer(
+            self._connection, self._name, self._clock,
+            busy_timeout_seconds=self._busy_timeout_seconds, on_commit=self._committed,
+        )  # fmt: skip
+        self._tables = BookKeeping(self._writer.statement, self._clock)
+        self._reader = Reader(
+            self._path, self._name, self._clock, query_timeout_seconds=self._query_timeout_seconds
+        )  # fmt: skip
+        return done
+
+    def _committed(self, appended: set[str]) -> None:
+        types = frozenset(appended)
+        for listener in self._listeners:
+            listener(types)
+
+    def on_append(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Call `listener` with the types appended, after each commit that appended to the log."""
+        self._listeners.append(listener)
+
+    async def perform(self, body: Callable[[Unit], Awaitable[Value]], scope: Scope) -> Value:
+        """Run `body` as one unit of work, again where the batch was lost or a peek has changed."""
+
+        async def run(unit: SqliteUnit) -> Value:
+            return await guarded(body(unit), unit, scope.place)  # type: ignore[arg-type]  # bodies are coroutines
+
+        result: Value = await self._until_durable(run, scope)
+        return result
+
+    async def perform_in_thread(self, body: Callable[[SyncUnitOfWork], Value], scope: Scope) -> Value:
+        """Run a synchronous `body` on a worker thread as one unit of work."""
+        loop = asyncio.get_running_loop()
+
+        def work(unit: SqliteUnit) -> Value:
+            sync_unit = ThreadUnit(unit, loop)
+            value = body(sync_unit)
+            sync_unit.finish()
+            return value
+
+        async def run(unit: SqliteUnit) -> Value:
+            return await loop.run_in_executor(self._threads, work, unit)
+
+        result: Value = await self._until_durable(run, scope)
+        return result
+
+    async def _until_durable(self, run: Run, scope: Scope) -> Any:
+        alone = False
+        for _ in range(RUNS_BEFORE_GIVING_UP):
+            if scope.departure is not None:
+                scope.departure.reset()
+            unit = SqliteUnit(self._writer, self._reader, self._tables, scope, alone=alone)
+            try:
+                value, refusal, durable = await self._attempt(run, unit)
+                if durable is not None:
+                    await durable
+            except PeekStale:
+                continue
+            except BatchLost as lost:
+                if alone and lost.cause is not None:
+                    raise lost.cause from None
+                alone = alone or lost.cause is not None
+                continue
+            except BaseException as error:
+                if alone or not unit.lost:
+                    raise machine_failure(error, scope.place) or error from error
+                alone = True
+                continue
+            if refusal is not None:
+                raise refusal
+            return value
+        raise Contended(f"{scope.place}: gave up after {RUNS_BEFORE_GIVING_UP} runs; what it reads keeps changing")
+
+    async def _attempt(self, run: Run, unit: SqliteUnit) -> tuple[Any, Exception | None, asyncio.Future[None] | None]:
+        """One run of the body: what it returned or refused, and the future of durability."""
+        try:
+            try:
+                value = await run(unit)
+                return value, None, await unit.finish(value)
+            except Rejection as rejection:
+                return None, rejection, await unit.reject(rejection)
+        except BaseException as error:
+            if isinstance(unit.ended, MarkedBefore):
+                return None, Duplicate(unit.ended.answer), unit.leave()
+            if isinstance(error, sqlite3.Error) and unit.writing is not None and not self._connection.in_transaction:
+                unit.lose(str(error), machine_failure(error, self._name))
+            unit.abandon()
+            if unit.ended is not None and unit.ended is not error and isinstance(unit.ended, (PeekStale, Failure)):
+                raise unit.ended from error
+            raise
+
+    def reading(self, place: str) -> UnitOfWork:
+        """A read-only unit of work for the handler of a query."""
+        return QueryUnit(self._reader, place)
+
+    async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
+        """Run the synchronous handler of a query on a worker thread."""
+        unit = SyncQueryUnit(self._reader, place)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, body, unit)
+
+    async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
+        """Rows of committed state."""
+        return await self._reader.rows(executable(statement), parameters)
+
+    async def close(self) -> None:
+        """Finish the commit under way, close every connection and let go of the file."""
+        await self._writer.close()
+        self._threads.shutdown()
+        self._reader.close()
+        self._connection.shut()
+        self._lock.release()
+
+
+def _opened(path: Path) -> Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open_writer(path)
+    except (sqlite3.Error, OSError) as error:
+        failure = machine_failure(error, str(path)) or f"{path}: {error}; check the path and its permissions"
+        raise ConfigurationError(str(failure)) from error
+
+
+def _create_missing(connection: Connection, tables: MetaData, path: Path) -> None:
+    """Make the tables that are missing; refuse to guess how an existing one should change."""
+    sql = sqlalchemy_connection(connection)
+    present = inspect(sql)
+    for table in tables.sorted_tables:
+        if not present.has_table(table.name):
+            continue
+        columns = {column["name"] for column in present.get_columns(table.name)}
+        missing = [column.name for column in table.columns if column.name not in columns]
+        if missing:
+            raise ConfigurationError(
+                f"{path}: table {table.name} has no column {', '.join(missing)}; write a migration "
+                "(Module(migrations=...)), or delete the file if its data does not matter"
+            )
+    tables.create_all(sql)

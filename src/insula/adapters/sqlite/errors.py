@@ -1,0 +1,55 @@
+"""SQLite's errors in Insula's words."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError
+
+from insula.kernel.errors import Failure, StorageFull, Unavailable
+
+
+class DatabaseCorrupt(Failure):
+    """The file is damaged or not a SQLite database: restore it from a backup."""
+
+
+class TransactionLost(Failure):
+    """A statement ended the transaction that several units share; the unit that ran it fails alone."""
+
+
+class StatementDenied(Failure):
+    """A statement of the user's that would end or escape the unit of work."""
+
+
+class StorageDefect(Failure):
+    """SQLite reported an error that no retry of the same statement can mend."""
+
+
+_FULL = frozenset((sqlite3.SQLITE_FULL,))
+_CORRUPT = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+_UNAVAILABLE = frozenset(
+    (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)
+)
+
+
+def primary_code(error: BaseException) -> int:
+    """SQLite's primary result code of an error, also through SQLAlchemy's wrapper; 0 if it is none of SQLite's."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(original, "sqlite_errorcode", 0)
+    return (code if isinstance(code, int) else 0) & 0xFF
+
+
+def machine_failure(error: BaseException, database: str) -> Failure | None:
+    """The `Failure` that `error` stands for when the storage is at fault, or None when the statement is."""
+    code = primary_code(error)
+    reason = str(error.orig if isinstance(error, DBAPIError) else error)
+    if code in _FULL:
+        return StorageFull(f"{database}: the disk is full ({reason}); free space, nothing accepted is lost")
+    if code in _CORRUPT:
+        return DatabaseCorrupt(f"{database}: the file is damaged ({reason}); stop and restore it from a backup")
+    if code in _BUSY:
+        return Unavailable(f"{database}: another program holds a lock ({reason}); close it or wait", retry_after=1.0)
+    if code in _UNAVAILABLE:
+        return Unavailable(f"{database}: the file cannot be used ({reason}); check disk and permissions", retry_after=1)
+    return None

@@ -1,0 +1,69 @@
+"""Drives a handler and stops it when it awaits something foreign while it holds the writer's turn."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Coroutine, Generator
+from types import CodeType, FrameType
+from typing import Any, Protocol, TypeVar
+
+from insula.store.errors import ForeignAwait
+
+Value = TypeVar("Value")
+
+
+class TurnHolder(Protocol):
+    """What the guard needs to know about a unit."""
+
+    @property
+    def writing(self) -> str | None: ...
+
+
+@types.coroutine
+def guarded(coroutine: Coroutine[Any, Any, Value], unit: TurnHolder, place: str) -> Generator[Any, Any, Value]:
+    """Await `coroutine`, but raise `ForeignAwait` inside it where it would suspend during its turn.
+
+    A suspended holder would stop every other unit of the module, so it is not let go to the loop at all.
+    """
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            waited_for = coroutine.send(value) if error is None else coroutine.throw(error)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # StopIteration does not carry its type
+        if unit.writing is not None:
+            if waited_for is not None:
+                waited_for._asyncio_future_blocking = False  # tell the future that nobody waits after all
+            error = ForeignAwait(
+                f"{place} awaited something foreign ({_line_of(coroutine)}) after its first statement "
+                f"({unit.writing}): every other unit of the module would wait. Await it before the first statement"
+            )
+            continue
+        error = None
+        try:
+            value = yield waited_for
+        except BaseException as thrown:
+            error, value = thrown, None
+
+
+def place_of(frame: FrameType | None) -> str:
+    """`file:line` of a frame, with the file's last part only."""
+    if frame is None:
+        return "?"
+    return _place(frame.f_code, frame.f_lineno)
+
+
+def _place(code: CodeType, line: int) -> str:
+    return f"{code.co_filename.rpartition('/')[2]}:{line}"
+
+
+def _line_of(coroutine: Coroutine[Any, Any, Any]) -> str:
+    """Where the user's own code stands: the deepest frame of the handler's file."""
+    code = coroutine.cr_code
+    place, awaited = "?", coroutine
+    while awaited is not None and getattr(awaited, "cr_frame", None) is not None:
+        if awaited.cr_code.co_filename == code.co_filename:
+            place = _place(awaited.cr_code, awaited.cr_frame.f_lineno)
+        awaited = awaited.cr_await
+    return place

@@ -1,0 +1,71 @@
+"""Applies numbered migrations to a SQLite file, each in a transaction of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from insula.adapters.sqlite.connection import Connection, sqlalchemy_connection
+from insula.adapters.sqlite.tables import timestamp
+from insula.kernel.clock import Clock
+from insula.store.migration import Applied, Migration, MigrationFailed, found_in, pending
+
+FRAMEWORK = Path(__file__).parent / "migrations"
+
+_TABLE = (
+    "create table if not exists insula_migration (owner text not null, number integer not null, name text not null,"
+    " checksum text not null, applied_at text not null, primary key (owner, number)) without rowid -- insula"
+)
+
+
+def migrate(connection: Connection, clock: Clock, owner: str, folder: Path | None) -> Sequence[Migration]:
+    """Bring the framework's own tables, then `owner`'s, to their newest version; returns what was applied.
+
+    Raises `MigrationFailed` naming file and reason, `MigrationEdited` when an applied file has changed.
+    """
+    connection.execute(_TABLE)
+    applied = _apply(connection, clock, "insula", found_in(FRAMEWORK))
+    if folder is not None:
+        applied = [*applied, *_apply(connection, clock, owner, found_in(folder))]
+    return applied
+
+
+def _apply(connection: Connection, clock: Clock, owner: str, found: Sequence[Migration]) -> Sequence[Migration]:
+    rows = connection.execute(
+        "select number, name, checksum from insula_migration where owner = ? order by number -- insula", (owner,)
+    ).fetchall()
+    outstanding = pending(found, [Applied(*row) for row in rows], owner)
+    for migration in outstanding:
+        connection.execute("begin immediate -- insula")
+        try:
+            _run(connection, migration)
+            record = (owner, migration.number, migration.name, migration.checksum, timestamp(clock.now()))
+            connection.execute("insert into insula_migration values (?, ?, ?, ?, ?) -- insula", record)
+            connection.execute("commit -- insula")
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("rollback -- insula")
+            raise MigrationFailed(f"{migration.path}: {error}; the database is as before this file") from error
+    return outstanding
+
+
+def _run(connection: Connection, migration: Migration) -> None:
+    if migration.upgrade is not None:
+        migration.upgrade(sqlalchemy_connection(connection))
+        return
+    for statement in _statements(migration.text):
+        connection.execute(statement)
+
+
+def _statements(script: str) -> Sequence[str]:
+    """Split a script where SQLite itself sees a statement end, so that triggers and quoted semicolons stay whole."""
+    statements, begun = [], ""
+    for line in script.splitlines(keepends=True):
+        begun += line
+        if sqlite3.complete_statement(begun):
+            statements.append(begun)
+            begun = ""
+    if begun.strip():
+        statements.append(begun)
+    return statements

@@ -1,0 +1,154 @@
+"""Reads of the framework's own tables, on the reader's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, text
+
+from insula.adapters.sqlite.reader import Reader
+from insula.adapters.sqlite.tables import (
+    LOG_COLUMNS, BookKeeping, answer_of, envelope_of, parked_of, timer_of, timestamp,
+)  # fmt: skip
+from insula.adapters.sqlite.writer import Writer
+from insula.messages import Envelope
+from insula.store.database import Answer, Mark, Parked, Scope, Timer, Unit
+
+_HEAD = text("select coalesce(max(position), 0) from insula_log")
+_AFTER = text(f"select {LOG_COLUMNS} from insula_log where position > :position order by position limit :limit")
+_AFTER_OF_TYPES = text(
+    f"select {LOG_COLUMNS} from insula_log where position > :position and type in :types order by position limit :limit"
+).bindparams(bindparam("types", expanding=True))
+_ANSWER = text("select outcome, answer, fingerprint from insula_inbox where consumer = :consumer and message_id = :id")
+_CURSOR = text("select position from insula_cursor where name = :name")
+_KEYS = text("select distinct consumer, source, key from insula_parked")
+# Only the head of a key may run: the rows behind it wait their turn.
+_HEADS = (
+    "select * from insula_parked p where sequence = (select min(sequence) from insula_parked q"
+    " where q.consumer = p.consumer and q.source = p.source and q.key = p.key)"
+)
+_DUE = text(f"{_HEADS} and state = 'waiting' and due <= :now order by due, sequence limit :limit")
+_NEXT_PARKED = text(f"select min(due) from ({_HEADS} and state = 'waiting')")
+_HEAD_OF_KEY = text(
+    "select * from insula_parked where consumer = :consumer and source = :source and key = :key"
+    " order by sequence limit 1"
+)
+_PARKED = text("select * from insula_parked order by sequence limit :limit")
+_DEAD = text("select * from insula_parked where state = 'dead' order by sequence limit :limit")
+_TIMERS_DUE = text(
+    "select identifier, due, schedule, envelope from insula_timer where due <= :now order by due, identifier"
+    " limit :limit"
+)
+_NEXT_TIMER = text("select min(due) from insula_timer")
+_RECURRING = text("select identifier, due, schedule, envelope from insula_timer where schedule <> ''")
+
+_PRUNE_MARKS = text(
+    "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
+    " where source = :source and position > 0 and position <= :position limit :limit)"
+)
+_PRUNE_ANSWERS = text(
+    "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
+    " where position = 0 and time < :before limit :limit)"
+)
+# The last row stays: its position is what the next one is counted from.
+_PRUNE_LOG = text(
+    "delete from insula_log where position in (select position from insula_log where position <= :below"
+    " and stream is null and time < :before and position < (select max(position) from insula_log)"
+    " order by position limit :limit)"
+)
+
+
+class Queries:
+    """What the framework asks a module's database."""
+
+    _name: str
+    _reader: Reader
+    _writer: Writer
+    _tables: BookKeeping
+
+    async def _first(self, statement: Any, **parameters: Any) -> Any:
+        rows = await self._reader.rows(statement, parameters)
+        return rows[0] if rows else None
+
+    async def answer_of(self, mark: Mark) -> Answer | None:
+        """What was answered to a message before, if it was taken."""
+        row = await self._first(_ANSWER, consumer=mark.consumer, id=mark.message_id)
+        return None if row is None else answer_of(row)
+
+    async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]:
+        """The log after a position, of the given types only; of all types when there are none."""
+        parameters = {"position": position, "limit": limit}
+        if types:
+            rows = await self._reader.rows(_AFTER_OF_TYPES, {**parameters, "types": sorted(types)})
+        else:
+            rows = await self._reader.rows(_AFTER, parameters)
+        return [envelope_of(row, self._name) for row in rows]
+
+    async def log_head(self) -> int:
+        """The last position of the log; 0 while it is empty."""
+        return int((await self._first(_HEAD))[0])
+
+    async def cursor(self, name: str) -> int:
+        """A remembered position; 0 at first."""
+        row = await self._first(_CURSOR, name=name)
+        return 0 if row is None else int(row[0])
+
+    async def parked_keys(self) -> Collection[tuple[str, str, str]]:
+        """Every (consumer, source, key) that has parked messages."""
+        return {(consumer, source, key) for consumer, source, key in await self._reader.rows(_KEYS)}
+
+    async def parked_due(self, now: datetime, limit: int) -> Sequence[Parked]:
+        """Heads of their key whose next attempt is due."""
+        return [parked_of(row) for row in await self._reader.rows(_DUE, {"now": timestamp(now), "limit": limit})]
+
+    async def parked_next(self) -> datetime | None:
+        """When the next attempt is due."""
+        row = await self._first(_NEXT_PARKED)
+        return None if row[0] is None else datetime.fromisoformat(row[0])
+
+    async def parked_of(self, consumer: str, source: str, key: str) -> Parked | None:
+        """The head of one key."""
+        row = await self._first(_HEAD_OF_KEY, consumer=consumer, source=source, key=key)
+        return None if row is None else parked_of(row)
+
+    async def parked_list(self, *, dead_only: bool, limit: int) -> Sequence[Parked]:
+        """Parked messages in the order they were parked."""
+        rows = await self._reader.rows(_DEAD if dead_only else _PARKED, {"limit": limit})
+        return [parked_of(row) for row in rows]
+
+    async def timers_due(self, now: datetime, limit: int) -> Sequence[Timer]:
+        """Timers whose time has come."""
+        return [timer_of(row) for row in await self._reader.rows(_TIMERS_DUE, {"now": timestamp(now), "limit": limit})]
+
+    async def timers_next(self) -> datetime | None:
+        """When the next timer is due."""
+        row = await self._first(_NEXT_TIMER)
+        return None if row[0] is None else datetime.fromisoformat(row[0])
+
+    async def timers_recurring(self) -> Sequence[Timer]:
+        """The timers of recurring declarations."""
+        return [timer_of(row) for row in await self._reader.rows(_RECURRING)]
+
+    async def perform(self, body: Any, scope: Scope) -> Any:
+        """Run a unit of work."""
+        raise NotImplementedError
+
+    async def prune(
+        self, *, marks: dict[str, int], answers_before: datetime, log_below: int, log_before: datetime, limit: int
+    ) -> int:
+        """Delete marks no redelivery can need (per source, up to a position), answers and log rows past retention."""
+
+        async def body(unit: Unit) -> int:
+            await unit.turn()
+            statement = self._writer.sql.execute
+            deleted = 0
+            for source, position in marks.items():
+                deleted += statement(_PRUNE_MARKS, {"source": source, "position": position, "limit": limit}).rowcount
+            deleted += statement(_PRUNE_ANSWERS, {"before": timestamp(answers_before), "limit": limit}).rowcount
+            values = {"below": log_below, "before": timestamp(log_before), "limit": limit}
+            return deleted + statement(_PRUNE_LOG, values).rowcount
+
+        deleted: int = await self.perform(body, Scope(f"{self._name}: pruning"))
+        return deleted

@@ -1,0 +1,94 @@
+"""Reads on connections of their own: short ones inline, long ones on a thread, so that neither stops the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import Executable, Result, Row
+from sqlalchemy.exc import DBAPIError
+
+from insula.adapters.sqlite.connection import Connection, interrupted_when, open_reader, sqlalchemy_connection
+from insula.adapters.sqlite.errors import machine_failure, primary_code
+from insula.kernel.clock import Clock
+from insula.kernel.errors import Failure
+from insula.store.errors import ReadOnly
+from insula.store.unit_of_work import Parameters
+
+INLINE_STEPS = 20_000
+"""Virtual machine steps a read may take on the loop, about a millisecond; a longer one starts over on a thread."""
+
+_STEPS_BETWEEN_CHECKS = 100_000
+_THREADS = 4
+
+
+class Reader:
+    """Committed rows of one SQLite file."""
+
+    def __init__(self, path: Path, database: str, clock: Clock, *, query_timeout_seconds: float) -> None:
+        self._path = path
+        self._database = database
+        self._clock = clock
+        self._query_timeout_seconds = query_timeout_seconds
+        self._inline, self._sql = self._open()
+        self._inline.set_progress_handler(_always, INLINE_STEPS)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"insula-read-{database}")
+        self._local = threading.local()
+        self._opened: list[Connection] = [self._inline]
+
+    def _open(self) -> tuple[Connection, SqlConnection]:
+        connection = open_reader(self._path)
+        return connection, sqlalchemy_connection(connection)
+
+    async def result(self, statement: Executable, parameters: Parameters = None) -> Result[Any]:
+        """Run a statement that reads; raises `ReadOnly` when it would write."""
+        try:
+            return self._sql.execute(statement, parameters)
+        except DBAPIError as error:
+            if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+                raise self._explained(error) from error
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.result_in_thread, statement, parameters)
+
+    async def rows(self, statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
+        """All rows of a statement that reads."""
+        return (await self.result(statement, parameters)).all()
+
+    def result_in_thread(self, statement: Executable, parameters: Parameters = None) -> Result[Any]:
+        """The same on the calling thread's own connection, bounded in time."""
+        if not hasattr(self._local, "sql"):
+            connection, self._local.sql = self._open()
+            self._local.connection = connection
+            self._opened.append(connection)
+        deadline = self._clock.monotonic() + self._query_timeout_seconds
+        sql: SqlConnection = self._local.sql
+        connection = self._local.connection
+        with interrupted_when(connection, lambda: self._clock.monotonic() > deadline, _STEPS_BETWEEN_CHECKS):
+            try:
+                return sql.execute(statement, parameters)
+            except DBAPIError as error:
+                if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
+                    limit = f"longer than {self._query_timeout_seconds:g} s"
+                    raise Failure(f"{self._database}: a query took {limit} and was stopped; add an index") from error
+                raise self._explained(error) from error
+
+    def _explained(self, error: DBAPIError) -> Exception:
+        if primary_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH):
+            return ReadOnly(f"{self._database}: a query changes nothing; make the message a Command ({error.orig})")
+        return machine_failure(error, self._database) or error
+
+    def close(self) -> None:
+        """Close every connection, after running reads have ended."""
+        self._threads.shutdown()
+        for connection in self._opened:
+            connection.shut()
+
+
+def _always() -> bool:
+    return True

@@ -1,0 +1,61 @@
+"""The unit of work of a `def` handler: the same transaction, driven from a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Result
+from sqlalchemy.orm import Session
+
+from insula.adapters.sqlite.guard import place_of
+from insula.adapters.sqlite.orm import BoundSession, bound_session
+from insula.adapters.sqlite.unit import SqliteUnit
+from insula.messages import Command, Event
+from insula.store.unit_of_work import Parameters, Statement, executable
+
+
+class ThreadUnit:
+    """Implements `SyncUnitOfWork`. While it holds the turn no other unit of the module runs: keep it short."""
+
+    def __init__(self, unit: SqliteUnit, loop: asyncio.AbstractEventLoop) -> None:
+        self._unit = unit
+        self._loop = loop
+        self._session: BoundSession | None = None
+
+    @property
+    def session(self) -> Session:
+        """SQLAlchemy's session in this transaction; takes the writer's turn."""
+        if self._session is None:
+            self._begin(place_of(sys._getframe(1)))
+            self._session = bound_session(self._unit.sql)
+        return self._session
+
+    def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
+        """Run a statement, taking the turn first."""
+        self._begin(place_of(sys._getframe(1)))
+        return self._unit.run(executable(statement), parameters)
+
+    def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
+        """The first column of the first row."""
+        self._begin(place_of(sys._getframe(1)))
+        return self._unit.run(executable(statement), parameters).scalar()
+
+    def publish(self, event: Event) -> None:
+        """Leave with the commit."""
+        self._unit.publish(event)
+
+    def send(self, command: Command[Any], *, delay: timedelta | None = None) -> None:
+        """Leave with the commit."""
+        self._unit.send(command, delay=delay)
+
+    def finish(self) -> None:
+        """Write what the session holds; called on the worker thread, when the body has returned."""
+        if self._session is not None:
+            self._unit.within(self._session.flush)
+
+    def _begin(self, place: str) -> None:
+        if self._unit.writing is None:
+            asyncio.run_coroutine_threadsafe(self._unit.begin(place), self._loop).result()

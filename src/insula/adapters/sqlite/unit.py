@@ -1,0 +1,292 @@
+"""The unit of work on SQLite: a savepoint in the writer's current batch."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import Executable, Result, Row
+from sqlalchemy.exc import SQLAlchemyError
+
+from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, machine_failure
+from insula.adapters.sqlite.guard import place_of
+from insula.adapters.sqlite.orm import UnitSession
+from insula.adapters.sqlite.reader import Reader
+from insula.adapters.sqlite.tables import BookKeeping
+from insula.adapters.sqlite.writer import Writer
+from insula.messages import Command, Envelope, Event
+from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Timer
+from insula.store.unit_of_work import OrmSession, Parameters, Statement, executable
+
+Value = TypeVar("Value")
+
+_SAVE_UNIT = "savepoint insula_unit -- insula"
+_SAVE_EFFECTS = "savepoint insula_effects -- insula"
+_UNDO_UNIT = "rollback to insula_unit -- insula"
+_UNDO_EFFECTS = "rollback to insula_effects -- insula"
+_KEEP_UNIT = "release insula_unit -- insula"
+
+
+class UnitSignal(BaseException):
+    """Ends a run of the body from within; not an Exception, so that a handler's `except Exception` lets it pass."""
+
+
+class MarkedBefore(UnitSignal):
+    """The scope's mark was in the inbox when the turn began."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("marked before")
+        self.answer = answer
+
+
+class PeekStale(UnitSignal):
+    """What was peeked has changed; the body has to run again."""
+
+
+class SqliteUnit:
+    """One run of a body. Implements `Unit`; nothing touches the file before the turn begins."""
+
+    def __init__(self, writer: Writer, reader: Reader, tables: BookKeeping, scope: Scope, *, alone: bool) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._tables = tables
+        self._scope = scope
+        self._alone = alone
+        self._peeks: list[tuple[Executable, Parameters, Sequence[Row[Any]], int]] = []
+        self._session: UnitSession | None = None
+        self.writing: str | None = None
+        self.ended: BaseException | None = None
+        self.lost = False
+
+    # -- the user's verbs
+
+    @property
+    def session(self) -> OrmSession:
+        """The ORM session of this transaction."""
+        return self.unit_session
+
+    @property
+    def unit_session(self) -> UnitSession:
+        """The same, with what the framework needs of it."""
+        if self._session is None:
+            self._session = UnitSession(self)
+        return self._session
+
+    async def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
+        """Run a statement, taking the turn first."""
+        if self.writing is None:
+            await self.begin(place_of(sys._getframe(1)))
+        return self.run(statement, parameters)
+
+    async def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
+        """The first column of the first row."""
+        if self.writing is None:
+            await self.begin(place_of(sys._getframe(1)))
+        return self.run(statement, parameters).scalar()
+
+    async def peek(self, statement: Statement, parameters: Parameters = None) -> Sequence[Row[Any]]:
+        """Read committed rows without a turn; within the turn, read in the transaction."""
+        prepared = executable(statement)
+        if self.writing is not None:
+            return self.run(prepared, parameters).all()
+        seen = self._writer.visible_changes
+        rows = await self._reader.rows(prepared, parameters)
+        self._peeks.append((prepared, parameters, rows, seen))
+        return rows
+
+    def publish(self, event: Event) -> None:
+        """Leave with the commit."""
+        self._departure().publish(event)
+
+    def send(self, command: Command[Any], *, delay: timedelta | None = None) -> None:
+        """Leave with the commit."""
+        self._departure().send(command, delay=delay)
+
+    @property
+    def sql(self) -> SqlConnection:
+        """SQLAlchemy's connection of the shared transaction."""
+        return self._writer.sql
+
+    def _departure(self) -> Any:
+        if self._scope.departure is None:
+            raise RuntimeError(f"{self._scope.place}: this unit publishes nothing")
+        return self._scope.departure
+
+    # -- the turn
+
+    async def begin(self, place: str) -> None:
+        """Take the turn: mark the message, open the effects, and see that what was peeked still holds."""
+        if self.ended is not None:
+            raise self.ended
+        await self._writer.acquire(alone=self._alone)
+        self.writing = place
+        self._writer.statement(_SAVE_UNIT)
+        if self._scope.mark is not None and not self._tables.mark(self._scope.mark):
+            raise self._end(MarkedBefore(self._tables.find(self._scope.mark)))
+        self._writer.statement(_SAVE_EFFECTS)
+        changes = self._writer.changes
+        for statement, parameters, rows, seen in self._peeks:
+            if changes != seen and self.run(statement, parameters).all() != rows:
+                raise self._end(PeekStale())
+
+    def _end(self, signal: BaseException) -> BaseException:
+        self.ended = signal
+        return signal
+
+    def run(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
+        """Run a user's statement inside the turn."""
+        return self.within(lambda: self._writer.sql.execute(executable(statement), parameters))
+
+    def within(self, action: Callable[[], Value]) -> Value:
+        """Do what runs user SQL inside the turn, and notice when it took the whole batch with it."""
+        if self.ended is not None:
+            raise self.ended
+        connection = self._writer.connection
+        connection.user_code = True
+        try:
+            return action()
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise self._explained(error) from error
+        finally:
+            connection.user_code = False
+            if not connection.in_transaction and self.ended is None:
+                self.lose(f"{self._scope.place} ended the shared transaction")
+
+    def _explained(self, error: SQLAlchemyError | sqlite3.Error) -> BaseException:
+        connection = self._writer.connection
+        if not connection.in_transaction:
+            failure = machine_failure(error, self._scope.place)
+            return self.lose(str(error) if failure is None else str(failure), failure)
+        if connection.denied is not None:
+            reason, connection.denied = connection.denied, None
+            return StatementDenied(f"{self._scope.place} ({self.writing}): {reason}")
+        return machine_failure(error, self._scope.place) or error
+
+    def lose(self, reason: str, failure: Exception | None = None) -> BaseException:
+        """The outer transaction is gone: tell the neighbours, run nothing more."""
+        self.lost = True
+        self._writer.lost()
+        return self._end(failure or TransactionLost(reason))
+
+    # -- how a run ends
+
+    async def finish(self, value: Any) -> Any:
+        """Write what leaves with the commit and keep everything; returns the future of durability, None if unused."""
+        scope, departure = self._scope, self._scope.departure
+        leaving = departure is not None and (departure.envelopes or departure.timers)
+        if self.writing is None:
+            pending = self._session is not None and self._session.pending
+            if not (leaving or pending or scope.mark is not None or scope.finally_):
+                return None
+            await self.begin(scope.place)
+        if self.ended is not None:
+            raise self.ended
+        if self._session is not None:
+            self._session.finish()
+        appended: set[str] = set()
+        if departure is not None and leaving:
+            appended = self._tables.append(departure.envelopes)
+            self._tables.save_timers(departure.timers)
+        for step in scope.finally_:
+            await step(self)
+        if scope.mark is not None and scope.answer is not None:
+            self._tables.answer(scope.mark, Answer(Outcome.DONE, scope.answer(value)))
+        self._writer.statement(_KEEP_UNIT)
+        self._writer.appended |= appended
+        return self._writer.release(completed=True)
+
+    async def reject(self, rejection: Exception) -> Any:
+        """Undo the effects, keep mark and answer."""
+        scope = self._scope
+        if self.writing is None:
+            if scope.mark is None:
+                return None
+            await self.begin(scope.place)
+        if self.ended is not None:
+            raise self.ended
+        if self._session is not None:
+            self._session.discard()
+        self._writer.statement(_UNDO_EFFECTS)
+        if scope.mark is not None and scope.reject is not None:
+            self._tables.answer(scope.mark, Answer(Outcome.REJECTED, scope.reject(rejection)))
+        self._writer.statement(_KEEP_UNIT)
+        return self._writer.release(completed=True)
+
+    def leave(self) -> asyncio.Future[None] | None:
+        """End without effects, but wait for the batch: another unit in it may have made the answer found."""
+        self._undo()
+        return self._writer.release(completed=True)
+
+    def abandon(self) -> None:
+        """Undo everything this run did; harmless when it held no turn."""
+        if self._session is not None:
+            self._session.discard()
+        if self.writing is None:
+            return
+        self._undo()
+        self._writer.release(completed=False)
+
+    def _undo(self) -> None:
+        self.writing = None
+        self.ended = self.ended or RuntimeError("this unit of work has ended")
+        if self._writer.connection.in_transaction:
+            self._writer.statement(_UNDO_UNIT)
+            self._writer.statement(_KEEP_UNIT)
+
+    # -- the framework's own tables
+
+    async def append(self, envelopes: Sequence[Envelope]) -> None:
+        """Append to the log."""
+        await self.turn()
+        self._writer.appended |= self._tables.append(envelopes)
+
+    async def park(self, consumer: str, envelope: Envelope, *, attempts: int, due: datetime, error: str) -> None:
+        """Set a message aside."""
+        await self.turn()
+        self._tables.park(consumer, envelope, attempts, due, error)
+
+    async def repark(self, sequence: int, *, attempts: int, due: datetime, state: ParkedState, error: str) -> None:
+        """Change when a parked message is tried again, or that it is not."""
+        await self.turn()
+        self._tables.repark(sequence, attempts, due, state, error)
+
+    async def bury(self, consumer: str, message_id: str) -> None:
+        """Make a parked message a dead letter."""
+        await self.turn()
+        self._tables.bury(consumer, message_id)
+
+    async def unpark(self, sequence: int) -> None:
+        """Forget a parked message."""
+        await self.turn()
+        self._tables.unpark(sequence)
+
+    async def save_cursor(self, name: str, position: int) -> None:
+        """Remember how far a reader of a log has come."""
+        await self.turn()
+        self._tables.save_cursor(name, position)
+
+    async def save_timers(self, timers: Sequence[Timer]) -> None:
+        """Insert or replace timers."""
+        await self.turn()
+        self._tables.save_timers(timers)
+
+    async def remove_timers(self, identifiers: Collection[str]) -> None:
+        """Delete timers."""
+        await self.turn()
+        self._tables.remove_timers(identifiers)
+
+    async def close(self, mark: Mark, outcome: Outcome) -> None:
+        """Mark a message as ended without its handler."""
+        await self.turn()
+        if self._tables.mark(mark):
+            self._tables.answer(mark, Answer(outcome))
+
+    async def turn(self) -> None:
+        """Take the turn unless this unit has it."""
+        if self.writing is None:
+            await self.begin(self._scope.place)

@@ -1,0 +1,186 @@
+"""Group commit: one writer, many units of work to a commit, one fsync for all of them.
+
+Statements run inline on the loop; only COMMIT runs on a thread. A unit that holds the writer's turn never
+suspends (the unit's driver sees to it), so units follow each other without a lock; they wait only while a
+commit is under way or a synchronous handler holds the turn on its thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from insula.adapters.sqlite.connection import Connection, sqlalchemy_connection
+from insula.adapters.sqlite.errors import machine_failure
+from insula.kernel.clock import Clock
+from insula.kernel.errors import Failure
+
+BEGIN = "begin immediate -- insula"
+COMMIT = "commit -- insula"
+ROLLBACK = "rollback -- insula"
+
+_FIRST_WAIT_SECONDS = 0.005
+_LONGEST_WAIT_SECONDS = 0.25
+
+
+class BatchLost(Exception):  # noqa: N818 - a signal between writer and unit, never shown
+    """The batch's transaction is gone: nothing of it is stored, its units must run again.
+
+    `cause` is the failure when the commit itself failed, and None when another unit ended the transaction.
+    """
+
+    def __init__(self, cause: Failure | None) -> None:
+        super().__init__("the shared transaction was lost")
+        self.cause = cause
+
+
+class Writer:
+    """The turn to write, and the batch of units that share the next commit."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        database: str,
+        clock: Clock,
+        *,
+        busy_timeout_seconds: float,
+        on_commit: Callable[[set[str]], None],
+    ) -> None:
+        self.connection = connection
+        self.sql = sqlalchemy_connection(connection)
+        self.statement = sqlite3.Cursor(connection).execute  # unbuffered: for the framework's own short statements
+        self.appended: set[str] = set()
+        self._database = database
+        self._clock = clock
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._on_commit = on_commit
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"insula-commit-{database}")
+        self._members: list[asyncio.Future[None]] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._held = False
+        self._alone = False
+        self._closing = False
+        self._commit_scheduled = False
+        self.committing = False
+        self.changes = 0
+        """Units finished, committed or not."""
+        self.visible_changes = 0
+        """Units that readers see for certain; compare with `changes` to know whether a peek may be stale."""
+        self._changes_committing = 0
+
+    async def acquire(self, *, alone: bool = False) -> None:
+        """Take the turn, in a fresh batch if `alone`; at once when the writer is free."""
+        while self._held or self.committing or self._alone or (alone and self.connection.in_transaction):
+            if self._closing:
+                raise Failure(f"{self._database} is closing")
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        if not self.connection.in_transaction:
+            self._held = True
+            try:
+                await self._begin()
+            except BaseException:
+                self._held = False
+                self._wake()
+                raise
+        self._held = True
+        self._alone = alone
+
+    async def _begin(self) -> None:
+        """Open the batch. Only a foreign program can be in the way; wait for it, but not for ever."""
+        give_up = self._clock.monotonic() + self._busy_timeout_seconds
+        wait_seconds = _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                self.statement(BEGIN)
+                return
+            except sqlite3.Error as error:
+                failure = machine_failure(error, self._database)
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or self._clock.monotonic() >= give_up:
+                    raise failure or Failure(f"{self._database}: {error}") from error
+            await self._clock.sleep(wait_seconds)
+            wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+    def release(self, *, completed: bool) -> asyncio.Future[None] | None:
+        """Give the turn back. A completed unit gets the future that ends when its batch is durable, or lost."""
+        loop = asyncio.get_running_loop()
+        self._held = False
+        durable: asyncio.Future[None] | None = None
+        if completed and self.connection.in_transaction:
+            durable = loop.create_future()
+            self._members.append(durable)
+            self.changes += 1
+        if not self.connection.in_transaction:
+            self._alone = False
+        elif not self._commit_scheduled:
+            self._commit_scheduled = True
+            loop.call_soon(self._start_commit)
+        if self._waiting:
+            self._wake()
+        return durable
+
+    def lost(self) -> None:
+        """The transaction has ended under a unit: its finished neighbours run again."""
+        self.appended.clear()
+        self._alone = False
+        members, self._members = self._members, []
+        for member in members:  # possibly called on the thread of a synchronous handler
+            member.get_loop().call_soon_threadsafe(_fail, member, BatchLost(None))
+
+    def _start_commit(self) -> None:
+        self._commit_scheduled = False
+        if self.committing or self._held or not self.connection.in_transaction:
+            return  # a unit on a thread holds the turn: its release schedules the commit again
+        self.committing = True
+        self._changes_committing = self.changes
+        loop = asyncio.get_running_loop()
+        commit = loop.run_in_executor(self._executor, self.statement, COMMIT)
+        commit.add_done_callback(self._committed)
+
+    def _committed(self, commit: asyncio.Future[sqlite3.Cursor]) -> None:
+        self.committing = False
+        self._alone = False
+        members, self._members = self._members, []
+        appended, self.appended = self.appended, set()
+        error = commit.exception()
+        if error is None:
+            self.visible_changes = self._changes_committing
+            for member in members:
+                if not member.done():
+                    member.set_result(None)
+            self._wake()
+            if appended:
+                self._on_commit(appended)
+            return
+        if self.connection.in_transaction:
+            self.statement(ROLLBACK)
+        failure = machine_failure(error, self._database) or Failure(f"{self._database}: commit failed: {error}")
+        for member in members:
+            _fail(member, BatchLost(failure))
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def close(self) -> None:
+        """Finish the batch under way, then refuse further turns."""
+        self._closing = True
+        while self._held or self.committing or self.connection.in_transaction:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        self._wake()
+        self._executor.shutdown()
+
+
+def _fail(member: asyncio.Future[None], error: BatchLost) -> None:
+    if not member.done():
+        member.set_exception(error)

@@ -1,0 +1,1 @@
+"""The edge: HTTP requests become messages, answers and refusals become HTTP, as pure decisions without a socket."""

@@ -1,0 +1,59 @@
+"""The ground floor: values and ports that everything stands on.
+
+`Money` lives in `insula.kernel.money`, so that importing the kernel loads nothing beyond the standard library.
+"""
+
+from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.context import (
+    ANONYMOUS,
+    Caller,
+    Context,
+    MessageContext,
+    TraceContext,
+    process_state,
+    state_of_process,
+)
+from insula.kernel.cron import next_fire
+from insula.kernel.deadline import Deadline
+from insula.kernel.errors import (
+    AssemblyError,
+    ConfigurationError,
+    DeadlineExceeded,
+    Failure,
+    InsulaError,
+    Rejection,
+    StorageFull,
+    Unavailable,
+)
+from insula.kernel.ids import INSULA_NAMESPACE, IdSource, MessageId, Uuid7, derive
+from insula.kernel.randomness import Randomness, SeededRandomness, SystemRandomness
+
+__all__ = [
+    "ANONYMOUS",
+    "INSULA_NAMESPACE",
+    "AssemblyError",
+    "Caller",
+    "Clock",
+    "ConfigurationError",
+    "Context",
+    "Deadline",
+    "DeadlineExceeded",
+    "Failure",
+    "IdSource",
+    "InsulaError",
+    "MessageContext",
+    "MessageId",
+    "Randomness",
+    "Rejection",
+    "SeededRandomness",
+    "StorageFull",
+    "SystemClock",
+    "SystemRandomness",
+    "TraceContext",
+    "Unavailable",
+    "Uuid7",
+    "derive",
+    "next_fire",
+    "process_state",
+    "state_of_process",
+]

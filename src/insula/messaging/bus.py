@@ -1,0 +1,153 @@
+"""The bus: `call` waits for the answer of whoever handles the message; `Ask` is its read-only half for handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeVar, overload
+
+from insula.kernel.clock import Clock
+from insula.kernel.context import ANONYMOUS, Caller, MessageContext, TraceContext
+from insula.kernel.deadline import Deadline
+from insula.kernel.errors import DeadlineExceeded, InsulaError
+from insula.kernel.ids import IdSource
+from insula.kernel.randomness import Randomness
+from insula.messages import Command, Message, Query, decoder, encode
+from insula.messaging.dispatcher import Dispatcher, Handler, Invocation
+from insula.store.database import Mark
+from insula.store.errors import AskedWhileWriting
+
+R = TypeVar("R")
+Fidelity = Literal["direct", "wire"]
+Stub = Callable[[Any], Awaitable[Any]]
+
+
+class NobodyHandles(InsulaError):
+    """No module of the system handles this message."""
+
+
+class Bus:
+    """Delivers commands and queries to their one handler and returns its answer.
+
+    Parameters: `handlers`, by message class, each with the dispatcher of its module; `fidelity`, "wire" encodes and
+    decodes even local calls (the default in tests), "direct" (the default otherwise) hands the message over.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[type[Message], tuple[Dispatcher, Handler]],
+        clock: Clock,
+        ids: IdSource,
+        randomness: Randomness,
+        *,
+        fidelity: Fidelity = "direct",
+    ) -> None:
+        self._handlers = handlers
+        self._clock = clock
+        self._ids = ids
+        self._randomness = randomness
+        self._wire = fidelity == "wire"
+        self._stubs: dict[type[Message], Stub] = {}
+
+    @overload
+    async def call(
+        self, message: Command[R], *, message_id: str | None = None, caller: Caller = ANONYMOUS,
+        timeout_seconds: float | None = None, traceparent: str | None = None,
+    ) -> R: ...  # fmt: skip
+
+    @overload
+    async def call(
+        self, message: Query[R], *, message_id: str | None = None, caller: Caller = ANONYMOUS,
+        timeout_seconds: float | None = None, traceparent: str | None = None,
+    ) -> R: ...  # fmt: skip
+
+    async def call(
+        self,
+        message: Any,
+        *,
+        message_id: str | None = None,
+        caller: Caller = ANONYMOUS,
+        timeout_seconds: float | None = None,
+        traceparent: str | None = None,
+    ) -> Any:
+        """Send a command or query and wait for its answer.
+
+        Parameters: `message_id`, UUID text that makes a command idempotent: the same id is answered alike and works
+        once (default: a new one); `timeout_seconds`, how long the caller waits (default: no limit);
+        `traceparent`, W3C trace context of the caller.
+        Raises the handler's `Rejection`, `DeadlineExceeded`, `NobodyHandles`, and other `Failure`s.
+        """
+        identifier = message_id or self._ids.new()
+        trace = None if traceparent is None else TraceContext.parse(traceparent)
+        trace = TraceContext.start(self._randomness) if trace is None else trace.child(self._randomness)
+        if timeout_seconds is None:
+            context = MessageContext(identifier, identifier, None, caller, trace, None)
+            return await self.deliver(message, context, repeatable=message_id is not None)
+        deadline = Deadline.after(timeout_seconds, self._clock)
+        context = MessageContext(identifier, identifier, None, caller, trace, deadline)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self.deliver(message, context, repeatable=message_id is not None)
+        except TimeoutError as error:
+            name = type(message).__name__
+            raise DeadlineExceeded(f"{name} took longer than {timeout_seconds:g} s; it may still have happened") from error
+
+    async def deliver(self, message: Any, context: MessageContext, *, repeatable: bool = False) -> Any:
+        """Hand a message to its handler under a given context."""
+        cls = type(message)
+        stub = self._stubs.get(cls)
+        if stub is not None:
+            return await stub(message)
+        found = self._handlers.get(cls)
+        if found is None:
+            raise NobodyHandles(f"no module handles {cls.__name__}; add a handler, or its module to the System")
+        dispatcher, handler = found
+        if self._wire:
+            message = decoder(cls)(encode(message))
+        if handler.declaration.kind == "query":
+            answer = await dispatcher.query(handler, message, context)
+        else:
+            mark = None
+            if repeatable:
+                fingerprint = hashlib.sha256(encode(message)).hexdigest()
+                mark = Mark(handler.name, context.message_id, fingerprint=fingerprint)
+            answer = await dispatcher.command(handler, message, context, mark)
+        return handler.answers(encode(answer)) if self._wire else answer
+
+    def stub(self, message: type[Message], answer: Stub) -> None:
+        """Let `answer` stand in for the handler of `message`."""
+        self._stubs[message] = answer
+
+    def asking(self, invocation: Invocation) -> Ask:
+        """The `Ask` port of one run of a handler."""
+        return Ask(self, invocation, self._ids)
+
+
+class Ask:
+    """The port through which a handler reads from other modules: `prices = await ask(GetPrices(skus=skus))`.
+
+    Ask before the first statement: `AskedWhileWriting` otherwise, since a writer is never held across a call.
+    Raises the other handler's `Rejection`.
+    """
+
+    __slots__ = ("_bus", "_ids", "_invocation")
+
+    def __init__(self, bus: Bus, invocation: Invocation, ids: IdSource) -> None:
+        self._bus = bus
+        self._invocation = invocation
+        self._ids = ids
+
+    async def __call__(self, query: Query[R]) -> R:
+        """Wait for the answer to a query."""
+        invocation, context = self._invocation, self._invocation.context
+        writing = getattr(invocation.unit, "writing", None)
+        if writing is not None:
+            raise AskedWhileWriting(
+                f"{invocation.handler.place} asked {type(query).__name__} after its first statement ({writing}). Ask first"
+            )
+        own = MessageContext(
+            self._ids.new(), context.correlation_id, context.message_id, context.caller, context.trace, context.deadline
+        )
+        answer: R = await self._bus.deliver(query, own)
+        return answer

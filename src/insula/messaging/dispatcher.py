@@ -1,0 +1,138 @@
+"""Runs the handlers of one module: ports in, one unit of work around, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from insula.kernel.clock import Clock
+from insula.kernel.context import Caller, Context, MessageContext
+from insula.kernel.errors import Rejection
+from insula.messages import decode_rejection, decoder, encode, encode_rejection, result_type
+from insula.messaging.outgoing import OutgoingMessages
+from insula.modules import HandlerDeclaration
+from insula.store.database import Answer, Database, Duplicate, Mark, Outcome, Scope
+from insula.store.errors import MessageIdReused
+from insula.store.unit_of_work import SyncUnitOfWork, UnitOfWork
+
+Port = Callable[["Invocation"], Any]
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One run of a handler: the unit it works in and the message's context."""
+
+    unit: Any
+    context: MessageContext
+    handler: Handler
+
+
+class Handler:
+    """A declared handler with its ports resolved, ready to run.
+
+    Parameters: `declaration`; `ports`, how to supply each port type to an invocation; `module`, the owner's name.
+    """
+
+    __slots__ = ("answers", "declaration", "function", "is_async", "module", "name", "place", "ports", "rejects")
+
+    def __init__(self, module: str, declaration: HandlerDeclaration, ports: Mapping[Any, Port]) -> None:
+        self.module = module
+        self.declaration = declaration
+        self.function = declaration.function
+        self.is_async = declaration.is_async
+        self.name = declaration.name
+        self.place = f"{declaration.name} ({declaration.place.file.rpartition('/')[2]}:{declaration.place.line})"
+        self.ports = tuple(ports[parameter.annotation] for parameter in declaration.ports)
+        message = declaration.message
+        asked = declaration.kind in ("command", "query")
+        self.answers = decoder(result_type(message)) if asked and message is not None else decoder(None)
+        self.rejects = message.__rejects__ if asked and message is not None else ()
+
+
+class Dispatcher:
+    """Runs the handlers of one module on its database."""
+
+    def __init__(self, module: str, database: Database, clock: Clock) -> None:
+        self.module = module
+        self.database = database
+        self._clock = clock
+
+    async def run(
+        self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None, scope: Scope | None = None
+    ) -> Any:
+        """Run a handler that may write. Raises `Duplicate` when the mark was there before.
+
+        Parameters: `message`, None for a schedule; `mark`, None when nobody can send the message again.
+        """
+        scope = scope or Scope(handler.place)
+        scope.departure = OutgoingMessages(self.module, handler.name, context, self._clock)
+        scope.mark = mark
+        first = () if message is None else (message,)
+
+        def call(unit: Any) -> Any:
+            invocation = Invocation(unit, context, handler)
+            return handler.function(*first, *[port(invocation) for port in handler.ports])
+
+        if handler.is_async:
+            return await self.database.perform(call, scope)
+        return await self.database.perform_in_thread(call, scope)
+
+    async def command(self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None) -> Any:
+        """Run a command; the same id is answered alike for ever, and works once."""
+        scope = Scope(handler.place, answer=encode, reject=_encoded)
+        try:
+            if mark is not None:
+                known = await self.database.answer_of(mark)
+                if known is not None:
+                    raise Duplicate(known)
+            return await self.run(handler, message, context, mark, scope)
+        except Duplicate as before:
+            return self._repeated(handler, before.answer, mark)
+
+    async def sent(
+        self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope
+    ) -> Any:
+        """Run a durable command: its answer, yes or no, is kept with the mark."""
+        scope.answer, scope.reject = encode, _encoded
+        return await self.run(handler, message, context, mark, scope)
+
+    def _repeated(self, handler: Handler, answer: Answer, mark: Mark | None) -> Any:
+        if mark is not None and mark.fingerprint != answer.fingerprint:
+            raise MessageIdReused(
+                f"message {mark.message_id} was sent to {handler.name} before with other content; use a new "
+                "id (Idempotency-Key) for a new command"
+            )
+        if answer.outcome is Outcome.REJECTED:
+            raise decode_rejection(answer.body, handler.rejects)
+        return handler.answers(answer.body) if answer.body else None
+
+    async def query(self, handler: Handler, message: Any, context: MessageContext) -> Any:
+        """Run a query: read-only, beside the writer."""
+        if handler.is_async:
+            unit = self.database.reading(handler.place)
+            invocation = Invocation(unit, context, handler)
+            return await handler.function(message, *[port(invocation) for port in handler.ports])
+
+        def call(unit: Any) -> Any:
+            invocation = Invocation(unit, context, handler)
+            return handler.function(message, *[port(invocation) for port in handler.ports])
+
+        return await self.database.read_in_thread(call, handler.place)
+
+
+def _encoded(rejection: Exception) -> bytes:
+    if not isinstance(rejection, Rejection):
+        raise TypeError(f"{rejection!r} is no Rejection")
+    return encode_rejection(rejection)
+
+
+def framework_ports(clock: Clock) -> dict[Any, Port]:
+    """How the framework's own ports are supplied, but for `Ask`, which the bus supplies."""
+    return {
+        UnitOfWork: lambda invocation: invocation.unit,
+        SyncUnitOfWork: lambda invocation: invocation.unit,
+        Context: lambda invocation: Context(invocation.context, clock),
+        Caller: lambda invocation: invocation.context.caller,
+        Clock: lambda _: clock,
+    }

@@ -1,0 +1,71 @@
+"""What a handler publishes and sends, turned into envelopes with stable ids."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from insula.kernel.clock import Clock
+from insula.kernel.context import MessageContext
+from insula.kernel.ids import derive
+from insula.messages import Envelope, EnvelopeKind, Event, encode, key_of, kind_of
+from insula.store.database import Timer
+
+
+class OutgoingMessages:
+    """Collects during one run of a handler. Implements `Departure`.
+
+    Ids are derived from the handled message, the handler and a count, so a handler that runs again publishes
+    the same ids again.
+    """
+
+    __slots__ = ("_clock", "_context", "_count", "_handler", "_module", "envelopes", "timers")
+
+    def __init__(self, module: str, handler: str, context: MessageContext, clock: Clock) -> None:
+        self._module = module
+        self._handler = handler
+        self._context = context
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the handler runs again."""
+        self._count = 0
+        self.envelopes: list[Envelope] = []
+        self.timers: list[Timer] = []
+
+    def publish(self, event: Event) -> None:
+        """Leave with the commit."""
+        if not isinstance(event, Event):
+            raise TypeError(f"publish takes an Event, not {type(event).__name__}; commands are sent")
+        self.envelopes.append(self._envelope(event, "event"))
+
+    def send(self, command: Any, *, delay: timedelta | None = None) -> None:
+        """Leave with the commit, or enter the log after `delay`."""
+        if kind_of(type(command)) != "command":
+            raise TypeError(f"send takes a Command, not {type(command).__name__}; events are published")
+        envelope = self._envelope(command, "command")
+        if delay is None:
+            self.envelopes.append(envelope)
+        else:
+            self.timers.append(Timer(envelope.id, self._clock.now() + delay, envelope))
+
+    def _envelope(self, message: Any, kind: EnvelopeKind) -> Envelope:
+        self._count += 1
+        context, cls, now = self._context, type(message), self._clock.now()
+        expires = cls.__expires__
+        return Envelope(
+            id=derive(context.message_id, f"{self._handler}/{self._count}"),
+            source=self._module,
+            type=cls.__message_name__,
+            kind=kind,
+            version=cls.__version__,
+            subject=key_of(message),
+            time=now,
+            data=encode(message),
+            correlation_id=context.correlation_id,
+            causation_id=context.message_id,
+            traceparent=None if context.trace is None else context.trace.format(),
+            caller=context.caller.subject,
+            expires_at=None if expires is None else now + expires,
+        )

@@ -1,0 +1,249 @@
+"""Takes messages for the consumers of one module: once each, in order per key, parking what fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from insula.kernel.clock import Clock
+from insula.kernel.context import Caller, MessageContext, TraceContext
+from insula.kernel.errors import Failure, Rejection
+from insula.kernel.randomness import Randomness
+from insula.messages import Envelope, decoder
+from insula.messaging.dispatcher import Dispatcher, Handler
+from insula.messaging.retrying import RetryPolicy
+from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
+
+_log = logging.getLogger("insula.messaging")
+
+Key = tuple[str, str, str]
+_ERROR_LENGTH = 2000
+
+
+class EventRejected(Failure):
+    """The handler of an event raised a Rejection: nobody waits for that answer, so it becomes a dead letter."""
+
+
+class Receiver:
+    """The inbox side of a module. `deliver` returns when every consumer has durably taken or parked the message.
+
+    Parameters: `handlers`, the module's consumers by wire name; `policy`, when a failed message is tried again.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        handlers: dict[str, list[Handler]],
+        clock: Clock,
+        randomness: Randomness,
+        policy: RetryPolicy,
+    ) -> None:
+        self.module = dispatcher.module
+        self.database = dispatcher.database
+        self.types = frozenset(handlers)
+        self.handled = 0
+        self.on_parked: Callable[[], None] = _nothing
+        self._dispatcher = dispatcher
+        self._handlers = handlers
+        self._by_name = {handler.name: handler for group in handlers.values() for handler in group}
+        self._clock = clock
+        self._randomness = randomness
+        self._policy = policy
+        self._parked: set[Key] = set()
+        self._tails: dict[Key, asyncio.Task[Any]] = {}
+
+    async def start(self) -> None:
+        """Learn which keys are parked."""
+        self._parked = set(await self.database.parked_keys())
+
+    async def deliver(self, envelope: Envelope) -> None:
+        """Take a message for every consumer of its type; raises when it could be neither handled nor parked."""
+        takes = [
+            self._in_turn(self._key(handler, envelope), self._take, handler, envelope)
+            for handler in self._handlers.get(envelope.type, ())
+        ]
+        for take in takes:
+            await take
+
+    def _key(self, handler: Handler, envelope: Envelope) -> Key:
+        return (handler.name, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
+
+    def _in_turn(self, key: Key, action: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> asyncio.Task[None]:
+        """Run `action` after everything begun earlier for the same key; if that failed, fail too, to keep the order."""
+        before = self._tails.get(key)
+
+        async def run() -> None:
+            if before is not None:
+                await asyncio.shield(before)
+            await action(key, *arguments)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tails[key] = task
+        task.add_done_callback(lambda done: self._forget(key, done))
+        return task
+
+    def _forget(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._tails.get(key) is task:
+            del self._tails[key]
+        if not task.cancelled():
+            task.exception()  # whoever awaits the delivery is told; here it only counts as seen
+
+    async def _take(self, key: Key, handler: Handler, envelope: Envelope) -> None:
+        if key in self._parked:
+            await self._park(key, handler, envelope, attempts=0, error="an earlier message of its key is parked")
+            return
+        try:
+            await self._handle(handler, envelope)
+        except Exception as error:
+            await self._park(key, handler, envelope, attempts=1, error=_described(error), reason=error)
+
+    async def _park(
+        self, key: Key, handler: Handler, envelope: Envelope, *, attempts: int, error: str,
+        reason: Exception | None = None,
+    ) -> None:  # fmt: skip
+        now = self._clock.now()
+        state, due = self._verdict(handler, max(attempts, 1), reason)
+        if reason is not None:
+            _log.warning("%s: %s %s failed and is parked: %s", handler.name, envelope.type, envelope.id, error)
+
+        async def body(unit: Unit) -> None:
+            await unit.park(handler.name, envelope, attempts=attempts, due=due if attempts else now, error=error)
+            if state is ParkedState.DEAD:
+                await unit.bury(handler.name, envelope.id)
+
+        await self.database.perform(body, Scope(f"{handler.name}: parking {envelope.id}"))
+        self._parked.add(key)
+        self.on_parked()
+
+    def _verdict(self, handler: Handler, attempts: int, reason: Exception | None) -> tuple[ParkedState, Any]:
+        now = self._clock.now()
+        if isinstance(reason, (EventRejected, Rejection)):
+            return ParkedState.DEAD, now
+        return self._policy.after(attempts, now, handler.declaration.attempts)
+
+    async def _handle(self, handler: Handler, envelope: Envelope, *steps: Any) -> None:
+        """Run one consumer for one message; a message taken before, or expired, only runs the steps."""
+        mark = Mark(handler.name, envelope.id, envelope.source, envelope.position)
+        if envelope.expires_at is not None and envelope.expires_at <= self._clock.now():
+            await self._close(handler, mark, Outcome.EXPIRED, *steps)
+            return
+        message = None
+        if handler.declaration.message is not None:
+            message = decoder(handler.declaration.message)(envelope.data)
+        trace = None if envelope.traceparent is None else TraceContext.parse(envelope.traceparent)
+        context = MessageContext(
+            envelope.id, envelope.correlation_id, envelope.causation_id, Caller(envelope.caller),
+            None if trace is None else trace.child(self._randomness),
+        )  # fmt: skip
+        scope = Scope(handler.place, finally_=list(steps))
+        try:
+            if envelope.kind == "command":
+                await self._dispatcher.sent(handler, message, context, mark, scope)
+            else:
+                await self._dispatcher.run(handler, message, context, mark, scope)
+            self.handled += 1
+        except Duplicate:
+            if steps:
+                await self._close(handler, mark, Outcome.DONE, *steps)
+        except Rejection as rejection:
+            if envelope.kind != "command":
+                raise EventRejected(f"{handler.place} rejected an event: {rejection}") from rejection
+            _log.info("%s rejected the sent command %s: %s", handler.name, envelope.id, rejection)
+
+    async def _close(self, handler: Handler, mark: Mark, outcome: Outcome, *steps: Any) -> None:
+        async def body(unit: Unit) -> None:
+            await unit.close(mark, outcome)
+            for step in steps:
+                await step(unit)
+
+        await self.database.perform(body, Scope(handler.place))
+
+    # -- parked messages
+
+    async def retry_due(self) -> int:
+        """Try every parked message whose time has come, and those behind it; returns how many were handled."""
+        heads = await self.database.parked_due(self._clock.now(), 100)
+        counts: list[int] = []
+        tasks = [
+            self._in_turn((head.consumer, head.source, head.key), self._retry_key, counts)
+            for head in heads
+            if head.consumer in self._by_name
+        ]
+        for task in tasks:
+            await task
+        return sum(counts)
+
+    async def _retry_key(self, key: Key, counts: list[int]) -> None:
+        """Handle the parked messages of a key in order until one fails or none is left."""
+        handler = self._by_name[key[0]]
+        while (head := await self.database.parked_of(*key)) is not None:
+            if head.state is ParkedState.DEAD or head.due > self._clock.now():
+                return
+            try:
+                await self._handle(handler, head.envelope, _unpark(head.sequence))
+                counts.append(1)
+            except Exception as error:
+                await self._repark(handler, head, error)
+                return
+        self._parked.discard(key)
+
+    async def _repark(self, handler: Handler, head: Parked, error: Exception) -> None:
+        attempts = head.attempts + 1
+        state, due = self._verdict(handler, attempts, error)
+        if state is ParkedState.DEAD:
+            _log.error("%s: %s is a dead letter after %d attempts: %s", handler.name, head.envelope.id, attempts, error)
+
+        async def body(unit: Unit) -> None:
+            await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=_described(error))
+
+        await self.database.perform(body, Scope(f"{handler.name}: parking {head.envelope.id}"))
+        self.on_parked()
+
+    async def revive(self, sequences: Sequence[int]) -> int:
+        """Let dead letters be tried again at once, from their first attempt; returns how many."""
+        parked = [each for each in await self.database.parked_list(dead_only=False, limit=10_000) if each.sequence in sequences]
+
+        async def body(unit: Unit) -> None:
+            for each in parked:
+                await unit.repark(each.sequence, attempts=0, due=self._clock.now(), state=ParkedState.WAITING, error=each.error)
+
+        if parked:
+            await self.database.perform(body, Scope(f"{self.module}: retrying dead letters"))
+            self.on_parked()
+        return len(parked)
+
+    async def drop(self, sequence: int) -> bool:
+        """Give a parked message up: it counts as taken, and its key flows on. False if there is none."""
+        parked = [each for each in await self.database.parked_list(dead_only=False, limit=10_000) if each.sequence == sequence]
+        for each in parked:
+            await self._in_turn((each.consumer, each.source, each.key), self._drop, each)
+        self.on_parked()
+        return bool(parked)
+
+    async def _drop(self, key: Key, parked: Parked) -> None:
+        mark = Mark(parked.consumer, parked.envelope.id, parked.source, parked.envelope.position)
+
+        async def body(unit: Unit) -> None:
+            await unit.close(mark, Outcome.DROPPED)
+            await unit.unpark(parked.sequence)
+
+        await self.database.perform(body, Scope(f"{self.module}: dropping {parked.envelope.id}"))
+        if await self.database.parked_of(*key) is None:
+            self._parked.discard(key)
+
+
+def _unpark(sequence: int) -> Callable[[Unit], Coroutine[Any, Any, None]]:
+    async def step(unit: Unit) -> None:
+        await unit.unpark(sequence)
+
+    return step
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

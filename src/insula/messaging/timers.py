@@ -1,0 +1,133 @@
+"""Delayed and recurring messages: a timer's row becomes a row of the log when it is due, in one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from insula.kernel.clock import Clock
+from insula.kernel.cron import next_fire
+from insula.kernel.ids import INSULA_NAMESPACE, derive
+from insula.messages import Envelope
+from insula.messaging.receiver import Receiver
+from insula.modules import HandlerDeclaration
+from insula.store.database import Database, Scope, Timer, Unit
+
+_log = logging.getLogger("insula.messaging")
+_LONGEST_SLEEP_SECONDS = 1.0
+_TIMERS_AT_ONCE = 200
+
+
+def tick_type(declaration: HandlerDeclaration) -> str:
+    """The wire name of a schedule's own message."""
+    return f"{declaration.name}.tick"
+
+
+class Timers:
+    """Fires the timers of one module."""
+
+    def __init__(self, database: Database, schedules: Sequence[HandlerDeclaration], clock: Clock) -> None:
+        self._database = database
+        self._schedules = {declaration.name: declaration for declaration in schedules}
+        self._clock = clock
+
+    async def start(self) -> None:
+        """Set a timer for each new or changed schedule, and remove those whose declaration is gone.
+
+        What came due while the process was down fires once, not once for each time missed.
+        """
+        now = self._clock.now()
+        known = {timer.identifier: timer for timer in await self._database.timers_recurring()}
+        wanted = {self._identifier(each): each for each in self._schedules.values()}
+        new = [self._next(identifier, each, now) for identifier, each in wanted.items() if identifier not in known]
+        gone = [identifier for identifier in known if identifier not in wanted]
+
+        async def body(unit: Unit) -> None:
+            await unit.save_timers(new)
+            await unit.remove_timers(gone)
+
+        if new or gone:
+            await self._database.perform(body, Scope(f"{self._database.name}: schedules"))
+
+    def _identifier(self, declaration: HandlerDeclaration) -> str:
+        return f"{declaration.name} at {declaration.schedule} {declaration.timezone}"
+
+    def _next(self, identifier: str, declaration: HandlerDeclaration, after: datetime) -> Timer:
+        due = next_fire(declaration.schedule or "", after, declaration.timezone)
+        message_id = derive(INSULA_NAMESPACE, f"{identifier}/{due.isoformat()}")
+        envelope = Envelope(
+            id=message_id, source=self._database.name, type=tick_type(declaration), kind="tick", version=1,
+            subject=declaration.name, time=due, data=b"null", correlation_id=message_id, causation_id=None,
+            traceparent=None, caller="anonymous",
+        )  # fmt: skip
+        return Timer(identifier, due, envelope, declaration.name)
+
+    async def step(self) -> int:
+        """Fire what is due; returns how many."""
+        now = self._clock.now()
+        due = await self._database.timers_due(now, _TIMERS_AT_ONCE)
+        if not due:
+            return 0
+        recurring = [timer for timer in due if timer.schedule in self._schedules]
+        following = [self._next(each.identifier, self._schedules[each.schedule], now) for each in recurring]
+
+        async def body(unit: Unit) -> None:
+            await unit.append([_stamped(timer.envelope, now) for timer in due])
+            await unit.remove_timers([timer.identifier for timer in due])
+            await unit.save_timers(following)
+
+        await self._database.perform(body, Scope(f"{self._database.name}: timers"))
+        return len(due)
+
+    async def run(self) -> None:
+        """Fire timers as they come due, until cancelled."""
+        while True:
+            try:
+                if await self.step() < _TIMERS_AT_ONCE:
+                    await self._clock.sleep(await self._seconds_to_next())
+            except Exception as error:
+                _log.warning("%s: timers: %s", self._database.name, error)
+                await self._clock.sleep(_LONGEST_SLEEP_SECONDS)
+
+    async def _seconds_to_next(self) -> float:
+        due = await self._database.timers_next()
+        if due is None:
+            return _LONGEST_SLEEP_SECONDS
+        return min(max((due - self._clock.now()).total_seconds(), 0.001), _LONGEST_SLEEP_SECONDS)
+
+
+class Retrier:
+    """Tries parked messages again as they come due."""
+
+    def __init__(self, receiver: Receiver, clock: Clock) -> None:
+        self._receiver = receiver
+        self._clock = clock
+        self._awake = asyncio.Event()
+        receiver.on_parked = self._awake.set
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._awake.clear()
+            try:
+                await self._receiver.retry_due()
+                due = await self._receiver.database.parked_next()
+                wait = _LONGEST_SLEEP_SECONDS
+                if due is not None:
+                    wait = min(max((due - self._clock.now()).total_seconds(), 0.001), wait)
+            except Exception as error:
+                _log.warning("%s: parked messages: %s", self._receiver.module, error)
+                wait = _LONGEST_SLEEP_SECONDS
+            try:
+                async with asyncio.timeout(wait):
+                    await self._awake.wait()
+            except TimeoutError:
+                continue
+
+
+def _stamped(envelope: Envelope, now: datetime) -> Envelope:
+    return msgspec.structs.replace(envelope, time=now)

@@ -1,0 +1,51 @@
+"""Finding slices: every Python module of a package is imported, so that what it declares is declared."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import traceback
+from collections.abc import Iterator
+
+from insula.modules.module import Module
+
+
+def import_slices(module: Module) -> list[tuple[str, Exception]]:
+    """Import the slices of a module; tests (`test_*`, `*_test`, `conftest`) and `__main__` are left out.
+
+    Returns what failed, each as text that names slice, error and place, with the exception.
+    """
+    if module.slices is None:
+        return []
+    failures: list[tuple[str, Exception]] = []
+    for name in _names(module.slices, failures, module):
+        _import(name, failures, module)
+    return failures
+
+
+def _names(package: str, failures: list[tuple[str, Exception]], module: Module) -> Iterator[str]:
+    imported = _import(package, failures, module)
+    for found in pkgutil.iter_modules(getattr(imported, "__path__", ()), f"{package}."):
+        last = found.name.rpartition(".")[2]
+        if last.startswith("test_") or last.endswith("_test") or last in ("conftest", "tests", "__main__"):
+            continue
+        if found.ispkg:
+            yield from _names(found.name, failures, module)
+        else:
+            yield found.name
+
+
+def _import(name: str, failures: list[tuple[str, Exception]], module: Module) -> object:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        failures.append((f"slice {name} of {module.place} failed to import: {_described(error)}", error))
+        return None
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if "importlib" not in frame.filename] or list(frames)
+    return f"{type(error).__name__}: {error} ({outside[-1].filename}:{outside[-1].lineno})"

@@ -1,0 +1,26 @@
+"""A system: its modules, as a value. The runtime runs it, the tools read it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from insula.modules.declaration import Place
+from insula.modules.module import Module
+
+
+@dataclass(frozen=True, init=False)
+class System:
+    """Modules that make up one product.
+
+    Parameters: `name`; the modules, in the order in which they start.
+    """
+
+    name: str
+    modules: tuple[Module, ...]
+    place: Place
+
+    def __init__(self, name: str, *modules: Module) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "modules", modules)
+        object.__setattr__(self, "place", Place.of_frame(sys._getframe(1), f"system {name!r}"))

@@ -1,0 +1,141 @@
+"""A running system: start, ready, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.randomness import Randomness, SystemRandomness
+from insula.messaging.bus import Bus
+from insula.messaging.timers import Retrier
+from insula.modules import Assembly, System
+from insula.runtime.configuration import Configuration
+from insula.runtime.wiring import Wired, prepare, wire
+
+_log = logging.getLogger("insula.runtime")
+
+_MAINTENANCE_SECONDS = 60.0
+_ROWS_AT_ONCE = 1000
+
+
+class Application:
+    """One process of a system: its modules on their databases, and the tasks that move messages between them.
+
+    Use it as an asynchronous context manager. Parameters: `configuration` (default: all defaults); `directory`, where
+    the files lie (default: that of the configuration); `clock` and `randomness` (default: the machine's).
+    Raises on entry `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        configuration: Configuration | None = None,
+        *,
+        directory: Path | None = None,
+        clock: Clock | None = None,
+        randomness: Randomness | None = None,
+    ) -> None:
+        self.system = system
+        self.configuration = configuration or Configuration()
+        self.directory = directory or Path(self.configuration.store.directory)
+        self.clock = clock or SystemClock()
+        self.randomness = randomness or SystemRandomness()
+        self.ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wired: Wired | None = None
+
+    @property
+    def wired(self) -> Wired:
+        """The parts of the running system."""
+        if self._wired is None:
+            raise RuntimeError("the application is not running; use `async with Application(...)`")
+        return self._wired
+
+    @property
+    def bus(self) -> Bus:
+        """Delivers commands and queries."""
+        return self.wired.bus
+
+    @property
+    def assembly(self) -> Assembly:
+        """What the system consists of."""
+        return self.wired.assembly
+
+    async def __aenter__(self) -> Self:
+        """Open every database, migrate it, pick up what was left, and begin to move messages."""
+        wired = wire(self.system, self.configuration, self.clock, self.randomness, directory=self.directory)
+        self._wired = wired
+        for line in prepare(wired):
+            _log.info(line)
+        for adapter in wired.bound:
+            if hasattr(adapter, "__aenter__"):
+                await adapter.__aenter__()
+        for part in (*wired.receivers.values(), *wired.timers, *wired.relays):
+            await part.start()
+        for timer in wired.timers:
+            self._begin(timer.run())
+        for receiver in wired.receivers.values():
+            self._begin(Retrier(receiver, self.clock).run())
+        for relay in wired.relays:
+            self._begin(relay.run())
+        self._begin(self._maintain())
+        self.ready = True
+        return self
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop moving messages, save cursors, close every database. What is not yet delivered is delivered next time."""
+        self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        wired = self.wired
+        for relay in wired.relays:
+            await relay.save()
+        for adapter in reversed(wired.bound):
+            if hasattr(adapter, "__aexit__"):
+                await adapter.__aexit__(kind, error, trace)
+        for database in wired.databases.values():
+            await database.close()
+
+    async def _maintain(self) -> None:
+        """Delete, a little at a time, what nothing can need any more."""
+        while True:
+            await self.clock.sleep(_MAINTENANCE_SECONDS)
+            try:
+                await self.maintain()
+            except Exception as error:
+                _log.warning("maintenance: %s", error)
+
+    async def maintain(self) -> int:
+        """One round of pruning; returns how many rows went."""
+        store, now, deleted = self.configuration.store, self.clock.now(), 0
+        for name, database in self.wired.databases.items():
+            marks = {relay.source.name: relay.saved for relay in self.wired.relays if relay.receiver.module == name}
+            passed = [relay.saved for relay in self.wired.relays if relay.source.name == name]
+            deleted += await database.prune(
+                marks=marks,
+                answers_before=now - timedelta(hours=store.answers_kept_hours),
+                log_below=min(passed, default=0),
+                log_before=now - timedelta(days=store.log_kept_days),
+                limit=_ROWS_AT_ONCE,
+            )
+        return deleted
+
+    def lines(self) -> Sequence[str]:
+        """What runs, a line per module."""
+        return [
+            f"{name}: {len(self.assembly.handlers_of(module))} handlers, {self.directory / (name + '.db')}"
+            for module in self.assembly.modules
+            for name in (module.name,)
+        ]

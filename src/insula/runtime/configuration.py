@@ -1,0 +1,99 @@
+"""Configuration: `insula.toml` and `INSULA_…` environment variables, checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from insula.kernel.errors import ConfigurationError
+
+FILE = "insula.toml"
+PREFIX = "INSULA_"
+
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where requests are taken. `port` 0 takes a free one; `caller_header` is trusted to name the caller, if set."""
+
+    host: str = "127.0.0.1"
+    port: _Port = 8000
+    body_limit_bytes: _Count = 1_048_576
+    caller_header: str = ""
+    drain_seconds: _Positive = 10.0
+
+
+class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often a message that fails is tried again, before it is a dead letter."""
+
+    attempts: _Count = 8
+    first_delay_seconds: _Positive = 0.5
+    longest_delay_seconds: _Positive = 300.0
+
+
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the modules' files lie, and how long things are kept and waited for."""
+
+    directory: str = ".insula"
+    busy_timeout_seconds: _Positive = 5.0
+    query_timeout_seconds: _Positive = 30.0
+    answers_kept_hours: _Positive = 168.0
+    log_kept_days: _Positive = 30.0
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that can be configured; each section has its own defaults."""
+
+    http: Http = Http()
+    delivery: Delivery = Delivery()
+    store: Store = Store()
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Configuration:
+    """Read the configuration.
+
+    Parameters: `path`, default `insula.toml` in the current folder, where it may be missing; `environment`, whose
+    `INSULA_HTTP_PORT=9000` overrides `port` in `[http]`, default that of the process.
+    Raises ConfigurationError naming file (or variable), key and what was expected.
+    """
+    file = path or Path(FILE)
+    values: dict[str, Any] = {}
+    if path is not None and not file.is_file():
+        raise ConfigurationError(f"{file}: no such file")
+    if file.is_file():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{file}: {error}") from error
+        _checked(values, str(file), strict=True)
+    for variable, text in sorted((os.environ if environment is None else environment).items()):
+        if variable.startswith(PREFIX):
+            _override(values, variable, text)
+    return _checked(values, str(file), strict=False)
+
+
+def _override(values: dict[str, Any], variable: str, text: str) -> None:
+    section, _, key = variable.removeprefix(PREFIX).lower().partition("_")
+    known = {field.name: field for field in msgspec.structs.fields(Configuration)}
+    if section not in known or key not in {field.name for field in msgspec.structs.fields(known[section].type)}:
+        names = ", ".join(f"{PREFIX}{name.upper()}_…" for name in known)
+        raise ConfigurationError(f"environment variable {variable}: no such setting; there are {names}")
+    one = {section: {key: text}}
+    _checked(one, f"environment variable {variable}", strict=False)
+    values.setdefault(section, {})[key] = text
+
+
+def _checked(values: dict[str, Any], origin: str, *, strict: bool) -> Configuration:
+    try:
+        return msgspec.convert(values, Configuration, strict=strict)
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        key = where.rstrip("`").lstrip(".") or "the file"
+        raise ConfigurationError(f"{origin}: {key}: {reason}") from error

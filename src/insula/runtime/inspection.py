@@ -1,0 +1,80 @@
+"""A read-only view of every module's data, whether or not the system runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, text
+
+from insula.adapters.sqlite.connection import open_reader, sqlalchemy_connection
+from insula.adapters.sqlite.tables import LOG_COLUMNS, envelope_of, parked_of
+from insula.kernel.errors import ConfigurationError
+from insula.messages import Envelope
+from insula.modules import Module, System
+from insula.runtime.configuration import Configuration
+from insula.store.database import Parked
+from insula.store.unit_of_work import Parameters, Statement, executable
+
+_PAGE = 1000
+_LOG = text(f"select {LOG_COLUMNS} from insula_log where position > :after order by position limit :limit")
+_PARKED = text("select * from insula_parked order by sequence")
+
+
+class Inspection:
+    """Reads the data of a system's modules; nothing can be changed through it.
+
+    Parameters: `system`; `configuration` (default: all defaults); `directory`, where the files lie (default: that of
+    the configuration). Raises ConfigurationError when a module has no readable file there.
+    """
+
+    def __init__(
+        self, system: System, configuration: Configuration | None = None, *, directory: Path | None = None
+    ) -> None:
+        self._directory = directory or Path((configuration or Configuration()).store.directory)
+        self._modules = system.modules
+        self._open: dict[str, Connection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.clear()
+
+    def _connection(self, module: Module) -> Connection:
+        if module.name not in self._open:
+            path = self._directory / f"{module.name}.db"
+            try:
+                if not path.is_file():
+                    raise FileNotFoundError("no such file; has the system run here?")
+                self._open[module.name] = sqlalchemy_connection(open_reader(path))
+            except (sqlite3.Error, OSError) as error:
+                raise ConfigurationError(f"{path}: {error}") from error
+        return self._open[module.name]
+
+    def rows(self, module: Module, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
+        """The rows of a statement on one module's data."""
+        return self._connection(module).execute(executable(statement), parameters).all()
+
+    def scalar(self, module: Module, statement: Statement, parameters: Parameters = None) -> Any:
+        """The first column of the first row, or None."""
+        return self._connection(module).execute(executable(statement), parameters).scalar()
+
+    def log(self, module: Module, *, after: int = 0) -> Iterator[Envelope]:
+        """The module's log after a position."""
+        while True:
+            page = self.rows(module, _LOG, {"after": after, "limit": _PAGE})
+            for row in page:
+                yield envelope_of(row, module.name)
+            if len(page) < _PAGE:
+                return
+            after = page[-1][0]
+
+    def parked(self, module: Module) -> Sequence[Parked]:
+        """The module's parked messages, dead letters among them."""
+        return [parked_of(row) for row in self.rows(module, _PARKED)]

@@ -1,0 +1,175 @@
+"""A whole system, or one module with the others stubbed, in a test: real SQLite, virtual time, no background."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from sqlalchemy import Row
+
+from insula.kernel.context import ANONYMOUS, Caller
+from insula.kernel.randomness import SeededRandomness
+from insula.messages import Command, Event, Message, Query, decoder
+from insula.messaging.bus import Fidelity
+from insula.modules import Module, System
+from insula.runtime.configuration import Configuration
+from insula.runtime.wiring import Wired, prepare, wire
+from insula.store.database import Parked
+from insula.store.unit_of_work import Parameters, Statement
+from insula.testing.clock import VirtualClock
+from insula.testing.outside import envelope_for
+
+R = TypeVar("R")
+_ROUNDS = 1000
+
+
+class Unsettled(AssertionError):
+    """The system kept producing messages: a loop of events, or a timer that sets itself again."""
+
+
+class Scenario:
+    """Runs a system inside a test.
+
+    Parameters: `subject`, a System, or one Module whose neighbours are stubbed; `fidelity` "wire" (default) encodes
+    and decodes local calls too; `ports`, port type → fake to supply instead of the bound adapter.
+    Nothing moves by itself: `call` runs a handler, `settle` delivers what was published, `advance` lets time pass.
+    """
+
+    def __init__(
+        self,
+        subject: System | Module,
+        *,
+        fidelity: Fidelity = "wire",
+        ports: dict[type, Any] | None = None,
+        configuration: Configuration | None = None,
+    ) -> None:
+        self.system = System(subject.name, subject) if isinstance(subject, Module) else subject
+        self.clock = VirtualClock()
+        self._fidelity = fidelity
+        self._ports = ports
+        self._configuration = configuration or Configuration()
+        self._folder = tempfile.TemporaryDirectory(prefix="insula-scenario-")
+        self._wired: Wired | None = None
+        self._read: dict[str, int] = {}
+        self._published: list[Event] = []
+
+    @property
+    def wired(self) -> Wired:
+        """The parts of the system under test."""
+        if self._wired is None:
+            raise RuntimeError("use `async with Scenario(...) as scenario:`")
+        return self._wired
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+        self._folder.cleanup()
+
+    async def _open(self) -> None:
+        wired = wire(
+            self.system, self._configuration, self.clock, SeededRandomness(1), directory=Path(self._folder.name),
+            fidelity=self._fidelity, replacements=self._ports,
+        )  # fmt: skip
+        self._wired = wired
+        prepare(wired)
+        for part in (*wired.receivers.values(), *wired.timers, *wired.relays):
+            await part.start()
+
+    async def _close(self) -> None:
+        for database in self.wired.databases.values():
+            await database.close()
+
+    async def restart(self) -> None:
+        """Stop without saving cursors, as a crash would, and start again on the same files."""
+        await self._close()
+        await self._open()
+
+    @overload
+    async def call(self, message: Command[R], *, message_id: str | None = None, caller: Caller = ANONYMOUS) -> R: ...
+
+    @overload
+    async def call(self, message: Query[R], *, message_id: str | None = None, caller: Caller = ANONYMOUS) -> R: ...
+
+    async def call(self, message: Any, *, message_id: str | None = None, caller: Caller = ANONYMOUS) -> Any:
+        """Send a command or query, wait for its answer; raises its Rejection."""
+        try:
+            return await self.wired.bus.call(message, message_id=message_id, caller=caller)
+        finally:
+            await self._collect()
+
+    def stub(self, message: type[Message], answer: Any) -> None:
+        """Let `answer` stand in for the handler of `message`: a value, a Rejection to raise, or a function of it."""
+
+        async def reply(asked: Any) -> Any:
+            value = answer(asked) if callable(answer) else answer
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        self.wired.bus.stub(message, reply)
+
+    @property
+    def published(self) -> list[Event]:
+        """Every event published so far, module by module in the order of their logs."""
+        return list(self._published)
+
+    async def settle(self, *, duplicate: bool = False) -> None:
+        """Deliver until nothing is left, letting time pass for retries; `duplicate` delivers everything twice."""
+        for _ in range(_ROUNDS):
+            moved = sum([await timer.step() for timer in self.wired.timers])
+            moved += sum([await relay.step(twice=duplicate) for relay in self.wired.relays])
+            moved += sum([await receiver.retry_due() for receiver in self.wired.receivers.values()])
+            await self._collect()
+            if moved == 0 and not await self._wait_for_retry():
+                return
+        raise Unsettled(f"{self.system.name}: still busy after {_ROUNDS} rounds; the last events: {self._published[-5:]}")
+
+    async def _wait_for_retry(self) -> bool:
+        due = [each for each in [await database.parked_next() for database in self.wired.databases.values()] if each]
+        if not due:
+            return False
+        self.clock.advance(max(min(due) - self.clock.now(), timedelta(0)))
+        return True
+
+    async def advance(self, by: timedelta) -> None:
+        """Let time pass, then settle."""
+        self.clock.advance(by)
+        await self.settle()
+
+    async def _collect(self) -> None:
+        for name, database in self.wired.databases.items():
+            for envelope in await database.log_after(self._read.get(name, 0), (), 10_000):
+                self._read[name] = envelope.position
+                cls = self.wired.assembly.messages.get(envelope.type)
+                if envelope.kind == "event" and cls is not None:
+                    self._published.append(decoder(cls)(envelope.data))
+
+    async def rows(self, module: Module, statement: Statement, parameters: Parameters = None) -> list[Row[Any]]:
+        """Committed rows of a module's database."""
+        return list(await self.wired.databases[module.name].read(statement, parameters))
+
+    async def deliver(self, event: Event, *, source: str = "test") -> None:
+        """Hand an event to every consumer, as if a module outside this scenario had published it."""
+        from insula.testing.outside import envelope_for
+
+        envelope = envelope_for(event, source, self.clock)
+        for receiver in self.wired.receivers.values():
+            await receiver.deliver(envelope)
+        await self._collect()
+
+    async def parked(self, module: Module) -> list[Parked]:
+        """The module's parked messages, dead letters among them."""
+        return list(await self.wired.databases[module.name].parked_list(dead_only=False, limit=1000))
+
+    async def replay(self, module: Module) -> int:
+        """Let the module's dead letters be tried again; returns how many. Call `settle` afterwards."""
+        receiver = self.wired.receivers[module.name]
+        return await receiver.revive([each.sequence for each in await self.parked(module)])
