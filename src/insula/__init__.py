@@ -1,1 +1,41 @@
-"""Insula."""
+"""Insula: write service systems as modules; run them as one process or as many services.
+
+The front door. Names load when they are used, so that importing one capability loads nothing else.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Ask": "insula.messaging.bus",
+    "Bus": "insula.messaging.bus",
+    "Caller": "insula.kernel.context",
+    "Clock": "insula.kernel.clock",
+    "Command": "insula.messages",
+    "Context": "insula.kernel.context",
+    "Event": "insula.messages",
+    "Failure": "insula.kernel.errors",
+    "InsulaError": "insula.kernel.errors",
+    "Module": "insula.modules",
+    "Money": "insula.kernel.money",
+    "Query": "insula.messages",
+    "Rejection": "insula.kernel.errors",
+    "SyncUnitOfWork": "insula.store.unit_of_work",
+    "System": "insula.modules",
+    "UnitOfWork": "insula.store.unit_of_work",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the stub beside this file spells the names out for type checkers
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'insula' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

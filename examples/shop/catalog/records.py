@@ -1,12 +1,14 @@
 """Products as rows of the catalog's table."""
 
+from typing import Any
+
 from sqlalchemy import Row
 
 from insula import Money
 from shop.catalog.contract import Product
 
 
-def product_of(row: Row[tuple[object, ...]]) -> Product:
+def product_of(row: Row[Any]) -> Product:
     """The product in a row."""
     return Product(
         product_id=row.product_id,

@@ -20,15 +20,15 @@ async def receive_stock(command: ReceiveStock, work: UnitOfWork) -> None:
         "product_id": command.product_id,
         "quantity": command.quantity,
     }
-    booked = (await work.execute(select(receipts).where(receipts.c.receipt_id == command.receipt_id))).mappings().first()
+    rows = await work.execute(select(receipts).where(receipts.c.receipt_id == command.receipt_id))
+    booked = rows.mappings().first()
     if booked is not None:
         if dict(booked) != receipt:
             raise ReceiptDiffers(receipt_id=command.receipt_id)
         return
     await work.execute(insert(receipts).values(receipt))
-    more = update(stock).where(stock.c.product_id == command.product_id)
-    added = await work.execute(more.values(available=stock.c.available + command.quantity))
-    if not added.rowcount:
+    more = update(stock).where(stock.c.product_id == command.product_id).returning(stock.c.product_id)
+    if await work.scalar(more.values(available=stock.c.available + command.quantity)) is None:
         first = {"product_id": command.product_id, "available": command.quantity, "reserved": 0, "shipped": 0}
         await work.execute(insert(stock).values(first))
 

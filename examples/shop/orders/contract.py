@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedLine:
-    """A line with its price; `total` is unit price × quantity × (1 − discount), rounded half to even."""
+    """A line with its price; `total` is unit price * quantity * (1 - discount), rounded half to even."""
 
     product_id: ProductId
     quantity: int

@@ -19,7 +19,7 @@ from shop.orders.contract import (
 
 
 def price_line(line: Line, unit_price: Money) -> PricedLine:
-    """Price × quantity × (1 − discount), rounded once, half to even."""
+    """Price * quantity * (1 - discount), rounded once, half to even."""
     return PricedLine(
         product_id=line.product_id,
         quantity=line.quantity,

@@ -1,6 +1,7 @@
 """GET /orders: orders joined with their customers' names, each from the module that owns it."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Row, select
 
@@ -28,7 +29,7 @@ async def list_orders(query: ListOrders, ask: Ask, work: UnitOfWork) -> tuple[Or
     return tuple(_summary_of(row, names.get(row.customer_id, UNKNOWN_CUSTOMER)) for row in rows)
 
 
-def _summary_of(row: Row[tuple[object, ...]], customer_name: str) -> OrderSummary:
+def _summary_of(row: Row[Any], customer_name: str) -> OrderSummary:
     return OrderSummary(
         order_id=row.order_id,
         number=shown_number(row.number),

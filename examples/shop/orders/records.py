@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Row, Select, insert, select, update
 
@@ -40,11 +41,11 @@ def shown_number(number: int) -> str:
     return f"ORD-{number:04d}"
 
 
-def _row_with(order_id: OrderId) -> Select[tuple[object, ...]]:
+def _row_with(order_id: OrderId) -> Select[Any]:
     return select(placed).where(placed.c.order_id == order_id)
 
 
-async def _read(statement: Select[tuple[object, ...]], order_id: OrderId, work: UnitOfWork) -> tuple[int, Order]:
+async def _read(statement: Select[Any], order_id: OrderId, work: UnitOfWork) -> tuple[int, Order]:
     row = (await work.execute(statement)).first()
     if row is None:
         raise OrderNotFound(order_id=order_id)
@@ -103,7 +104,7 @@ def _line_rows(order: Order) -> list[dict[str, object]]:
     ]
 
 
-def _line_of(row: Row[tuple[object, ...]], currency: str) -> PricedLine:
+def _line_of(row: Row[Any], currency: str) -> PricedLine:
     return PricedLine(
         product_id=row.product_id,
         quantity=row.quantity,

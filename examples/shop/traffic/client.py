@@ -1,6 +1,5 @@
 """An HTTP client that does not give up while the server is away."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +35,8 @@ class Answer:
 class ShopClient:
     """Sends requests, again and again with growing delay after lost connections, 5xx and 429.
 
-    Parameters: `patience_seconds`, how long one request may fail until GaveUp; `chance`, spreads the delays.
+    Parameters: `patience_seconds`, how long one request may fail, or the server be silent, until GaveUp; `chance`
+    spreads the delays.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class ShopClient:
         self._clock = clock
         self._chance = chance
         self._patience_seconds = patience_seconds
+        self._heard_at = clock.monotonic()
         self.retries = 0
 
     async def get(self, path: str) -> Answer:
@@ -66,14 +67,15 @@ class ShopClient:
                 async with self._session.request(method, path, data=body, headers=headers) as response:
                     content = await response.read()
                     if response.status < 500 and response.status != TOO_MANY_REQUESTS:
-                        return Answer(response.status, value_of(content), self._clock.monotonic() - started)
+                        self._heard_at = self._clock.monotonic()
+                        return Answer(response.status, value_of(content), self._heard_at - started)
                     failure = f"{response.status} {content[:200].decode(errors='replace')}"
                     wait_seconds = seconds_of(response.headers.get("Retry-After"))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 failure = repr(error)
-            if self._clock.monotonic() - started > self._patience_seconds:
+            if self._clock.monotonic() - min(started, self._heard_at) > self._patience_seconds:
                 raise GaveUp(f"{method} {path}: {failure}, after {attempt + 1} attempts")
-            await asyncio.sleep(self._delay_seconds(attempt) if wait_seconds is None else wait_seconds)
+            await self._clock.sleep(self._delay_seconds(attempt) if wait_seconds is None else wait_seconds)
             attempt += 1
             self.retries += 1
 

@@ -88,10 +88,10 @@ class Journey:
         visit = self._visit
         try:
             await self._client.get("/products?limit=1")
-            await self._seed(workload)
         except GaveUp as error:
             visit.troubles.append(str(error))
             return visit
+        await self._seed(workload)
         visit.fates = [Fate(purchase) for purchase in workload.purchases]
         started = self._clock.monotonic()
         self._progress.phase("placing orders", len(visit.fates))
@@ -120,7 +120,11 @@ class Journey:
 
     async def _send(self, command: tuple[str, str, Any]) -> None:
         path, own_key, message = command
-        answer = await self._client.post(path, message, f"{self._name}{path}/{own_key}")
+        try:
+            answer = await self._client.post(path, message, f"{self._name}{path}/{own_key}")
+        except GaveUp as error:
+            self._visit.troubles.append(str(error))
+            return
         if not answer.accepted:
             self._visit.troubles.append(f"POST {path} {own_key}: {answer.status} {answer.value}")
 

@@ -39,7 +39,7 @@ class MessageMeta(msgspec.StructMeta):
     __place__: tuple[str, int]
     __is_checked__: bool
 
-    def __new__(
+    def __new__(  # noqa: PYI034 - mypy knows no Self in a metaclass
         metacls,
         class_name: str,
         bases: tuple[type, ...],
@@ -51,7 +51,7 @@ class MessageMeta(msgspec.StructMeta):
         name: str | None = None,
         version: int = 1,
         expires: timedelta | None = None,
-    ) -> MessageMeta:  # noqa: PYI034 - mypy knows no Self in a metaclass
+    ) -> MessageMeta:
         # Nothing can lead from a frozen value made of frozen values back to it: the cycle collector may skip it.
         cls = super().__new__(metacls, class_name, bases, namespace, frozen=True, kw_only=True, gc=False)
         cls.__message_name__ = class_name if name is None else name

@@ -12,6 +12,8 @@ def resolve(annotation: Any, global_names: Mapping[str, Any], local_names: Mappi
 
     Raises NameError for a name that is not defined, perhaps not yet.
     """
+    if annotation is None or isinstance(annotation, type):
+        return type(None) if annotation is None else annotation
 
     def stand_in() -> None: ...
 

@@ -32,14 +32,13 @@ class Place:
 
     @classmethod
     def of_function(cls, function: Callable[..., Any]) -> Place:
-        """The `def` line of a function, through its decorators; line 0 for what is no function."""
+        """The first line of a function, that of its first decorator if it has one; line 0 for what is no function."""
         inner = inspect.unwrap(function)
         name = getattr(inner, "__qualname__", repr(inner)).replace("<locals>.", "")
         code = getattr(inner, "__code__", None)
         if code is None:
             return cls("?", 0, name)
-        first = next((line for _, _, line in code.co_lines() if line is not None), code.co_firstlineno)
-        return cls(code.co_filename, first, name)
+        return cls(code.co_filename, code.co_firstlineno, name)
 
     @classmethod
     def of_message(cls, message: type[Message]) -> Place:

@@ -135,7 +135,5 @@ class Application:
     def lines(self) -> Sequence[str]:
         """What runs, a line per module."""
         return [
-            f"{name}: {len(self.assembly.handlers_of(module))} handlers, {self.directory / (name + '.db')}"
-            for module in self.assembly.modules
-            for name in (module.name,)
+            f"{module.name}: {self.directory / module.name}.db" for module in self.system.modules
         ]

@@ -49,8 +49,9 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be configured; each section has its own defaults."""
+    """Everything that can be configured; each section has its own defaults. `system` is what the tool runs by default."""
 
+    system: str = ""
     http: Http = Http()
     delivery: Delivery = Delivery()
     store: Store = Store()
@@ -80,8 +81,12 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def _override(values: dict[str, Any], variable: str, text: str) -> None:
-    section, _, key = variable.removeprefix(PREFIX).lower().partition("_")
-    known = {field.name: field for field in msgspec.structs.fields(Configuration)}
+    name = variable.removeprefix(PREFIX).lower()
+    if name == "system":
+        values["system"] = text
+        return
+    section, _, key = name.partition("_")
+    known = {field.name: field for field in msgspec.structs.fields(Configuration) if field.name != "system"}
     if section not in known or key not in {field.name for field in msgspec.structs.fields(known[section].type)}:
         names = ", ".join(f"{PREFIX}{name.upper()}_…" for name in known)
         raise ConfigurationError(f"environment variable {variable}: no such setting; there are {names}")

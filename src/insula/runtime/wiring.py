@@ -10,6 +10,7 @@ from typing import Any
 
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.kernel.clock import Clock
+from insula.kernel.context import Caller, Context
 from insula.kernel.ids import IdSource, Uuid7
 from insula.kernel.randomness import Randomness
 from insula.messages import Message
@@ -19,13 +20,20 @@ from insula.messaging.receiver import Receiver
 from insula.messaging.relay import Relay
 from insula.messaging.retrying import RetryPolicy
 from insula.messaging.timers import Timers, tick_type
-from insula.modules import Assembly, Module, assemble
+from insula.modules import Assembly, HandlerDeclaration, Module, System, assemble
 from insula.runtime.configuration import Configuration
-from insula.modules import System
 from insula.store.unit_of_work import SyncUnitOfWork, UnitOfWork
-from insula.kernel.context import Caller, Context
 
-FRAMEWORK_PORTS: frozenset[type] = frozenset((UnitOfWork, SyncUnitOfWork, Ask, Context, Caller, Clock))
+_PORTS: frozenset[Any] = frozenset((Context, Caller, Clock))
+_AWAITED_PORTS: frozenset[Any] = frozenset((UnitOfWork, Ask))
+_BLOCKING_PORTS: frozenset[Any] = frozenset((SyncUnitOfWork,))
+
+
+def assembled(system: System) -> Assembly:
+    """Put the system together and check it; raises `AssemblyError` with every problem."""
+    return assemble(
+        system, framework_ports=_PORTS, awaited_ports=_AWAITED_PORTS, blocking_ports=_BLOCKING_PORTS
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -57,7 +65,7 @@ def wire(
     Parameters: `replacements`, port → what to supply instead of the bound adapter (tests).
     Raises `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
     """
-    assembly = assemble(system, framework_ports=FRAMEWORK_PORTS)
+    assembly = assembled(system)
     ids = ids or Uuid7(clock, randomness)
     databases: dict[str, SqliteDatabase] = {}
     bound: list[Any] = []
@@ -67,17 +75,17 @@ def wire(
     timers: list[Timers] = []
     store, delivery = configuration.store, configuration.delivery
     policy = RetryPolicy(delivery.attempts, delivery.first_delay_seconds, delivery.longest_delay_seconds)
-    for module in assembly.modules:
+    for module in system.modules:
         database = SqliteDatabase(
             directory / f"{module.name}.db", module.name, clock,
             busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
         )  # fmt: skip
         databases[module.name] = database
         dispatcher = Dispatcher(module.name, database, clock)
-        ports = _ports_of(module, clock, bus, dict(replacements or {}), bound)
+        ports = _ports_of(assembly, module, clock, bus, dict(replacements or {}), bound)
         consumers: dict[str, list[Handler]] = {}
         schedules = []
-        for declaration in assembly.handlers_of(module):
+        for declaration in _handlers_of(assembly, module):
             handler = Handler(module.name, declaration, ports)
             if declaration.kind in ("command", "query") and declaration.message is not None:
                 handlers[declaration.message] = (dispatcher, handler)
@@ -97,11 +105,16 @@ def wire(
     return Wired(assembly, bus, databases, receivers, relays, timers, bound)
 
 
+def _handlers_of(assembly: Assembly, module: Module) -> list[HandlerDeclaration]:
+    found = (*assembly.handlers.values(), *assembly.consumers, *assembly.schedules)
+    return [declaration for owner, declaration in found if owner is module]
+
+
 def _ports_of(
-    module: Module, clock: Clock, bus: Bus, replacements: dict[type, Any], bound: list[Any]
+    assembly: Assembly, module: Module, clock: Clock, bus: Bus, replacements: dict[type, Any], bound: list[Any]
 ) -> Mapping[Any, Port]:
     ports: dict[Any, Port] = {**framework_ports(clock), Ask: bus.asking}
-    for binding in module.bindings:
+    for binding in assembly.bindings.get(module, {}).values():
         adapter = replacements[binding.port] if binding.port in replacements else _made(binding.factory)
         bound.append(adapter)
         ports[binding.port] = _constant(adapter)
@@ -120,7 +133,7 @@ def _constant(value: Any) -> Port:
 def prepare(wired: Wired) -> Sequence[str]:
     """Migrate every module's database; returns what was done, a line each."""
     done: list[str] = []
-    for module in wired.assembly.modules:
+    for module in wired.assembly.system.modules:
         migrations = None if module.migrations is None else Path(module.migrations)
         done.extend(wired.databases[module.name].prepare(module.tables, migrations))
     return done

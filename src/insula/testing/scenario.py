@@ -48,6 +48,7 @@ class Scenario:
     ) -> None:
         self.system = System(subject.name, subject) if isinstance(subject, Module) else subject
         self.clock = VirtualClock()
+        self._randomness = SeededRandomness(1)
         self._fidelity = fidelity
         self._ports = ports
         self._configuration = configuration or Configuration()
@@ -75,7 +76,7 @@ class Scenario:
 
     async def _open(self) -> None:
         wired = wire(
-            self.system, self._configuration, self.clock, SeededRandomness(1), directory=Path(self._folder.name),
+            self.system, self._configuration, self.clock, self._randomness, directory=Path(self._folder.name),
             fidelity=self._fidelity, replacements=self._ports,
         )  # fmt: skip
         self._wired = wired

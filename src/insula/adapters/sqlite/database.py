@@ -159,6 +159,8 @@ class SqliteDatabase(Queries):
                 value = await run(unit)
                 return value, None, await unit.finish(value)
             except Rejection as rejection:
+                if not unit.answers_rejections:
+                    raise  # nobody waits for this "no", so nothing of the run is kept
                 return None, rejection, await unit.reject(rejection)
         except BaseException as error:
             if isinstance(unit.ended, MarkedBefore):

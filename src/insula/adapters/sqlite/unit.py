@@ -200,6 +200,11 @@ class SqliteUnit:
         self._writer.appended |= appended
         return self._writer.release(completed=True)
 
+    @property
+    def answers_rejections(self) -> bool:
+        """Whether a rejection is an answer to somebody, to be kept with the mark if there is one."""
+        return self._scope.mark is None or self._scope.reject is not None
+
     async def reject(self, rejection: Exception) -> Any:
         """Undo the effects, keep mark and answer."""
         scope = self._scope

@@ -1,0 +1,1 @@
+"""Checks the shop's invariants over every module's data.  python -m shop.audit --help"""

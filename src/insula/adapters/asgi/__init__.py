@@ -1,0 +1,1 @@
+"""The system as an ASGI application, and the server that carries it."""

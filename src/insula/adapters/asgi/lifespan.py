@@ -1,0 +1,69 @@
+"""The lifespan of an ASGI application: start it, stop it (ASGI lifespan protocol 2.0)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from insula.adapters.asgi.interface import Asgi, Event
+from insula.kernel.errors import ConfigurationError
+
+
+class Lifespan:
+    """Runs one application's start-up and shutdown, both in one task as its context managers expect.
+
+    Parameters: `application`; `name`, for error messages. `state` holds what its start-up left for its requests.
+    An application that knows no lifespan has nothing to start, and that is fine.
+    """
+
+    def __init__(self, application: Asgi, name: str) -> None:
+        self._application = application
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._outcome: asyncio.Future[Event] | None = None
+        self.state: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Start the application. Raises ConfigurationError with its reason if it refuses to start."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lifespan of {self._name}")
+        outcome = await self._step("lifespan.startup")
+        if outcome is None:
+            self._task = None
+        elif outcome["type"] == "lifespan.startup.failed":
+            await asyncio.wait([self._task])
+            self._task = None
+            raise ConfigurationError(f"{self._name} refused to start: {outcome.get('message') or 'it gave no reason'}")
+
+    async def stop(self) -> None:
+        """Stop the application, if it was started. Raises ConfigurationError with its reason if that fails."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        if task.done():
+            return
+        outcome = await self._step("lifespan.shutdown", task)
+        await asyncio.wait([task])
+        if outcome is not None and outcome["type"] == "lifespan.shutdown.failed":
+            raise ConfigurationError(f"{self._name} failed to stop: {outcome.get('message') or 'it gave no reason'}")
+
+    async def _step(self, event: str, task: asyncio.Task[None] | None = None) -> Event | None:
+        """Hand over one event; the answer, or None if the application ended without one."""
+        running = task or self._task
+        assert running is not None
+        self._outcome = asyncio.get_running_loop().create_future()
+        self._events.put_nowait({"type": event})
+        await asyncio.wait([running, self._outcome], return_when=asyncio.FIRST_COMPLETED)
+        return self._outcome.result() if self._outcome.done() else None
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        try:
+            await self._application(scope, self._events.get, self._send)
+        except Exception:
+            # The protocol's way to say "not supported"; a real failure sends lifespan.startup.failed first.
+            return
+
+    async def _send(self, event: Event) -> None:
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_result(event)

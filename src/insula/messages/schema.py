@@ -1,0 +1,90 @@
+"""JSON Schema of messages (draft 2020-12, as OpenAPI 3.1 uses it), and a fingerprint that changes with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from insula.kernel.errors import Rejection
+from insula.messages.codec import rejection_payload
+from insula.messages.frozen_map import FrozenMap
+from insula.messages.message import Message, kind_of, result_type
+
+REF_TEMPLATE = "#/components/schemas/{name}"
+
+
+def json_schemas(
+    types_: Sequence[Any], *, ref_template: str = REF_TEMPLATE
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The schemas of several types, and the components that they refer to by name.
+
+    Parameters: `types_`, messages, results or any type a message can hold; give all of one document at once, then two
+    classes with one name get different component names. `ref_template`, where components will stand.
+    """
+    components: dict[str, dict[str, Any]] = {}
+
+    def custom(annotation: Any) -> dict[str, Any]:
+        origin = typing.get_origin(annotation) or annotation
+        if not (isinstance(origin, type) and issubclass(origin, FrozenMap)):
+            raise NotImplementedError(annotation)
+        items = types.GenericAlias(dict, typing.get_args(annotation) or (Any, Any))
+        (schema,), inner = msgspec.json.schema_components((items,), schema_hook=custom, ref_template=ref_template)
+        components.update(inner)
+        return schema
+
+    schemas, found = msgspec.json.schema_components(types_, schema_hook=custom, ref_template=ref_template)
+    components.update(found)
+    return list(schemas), components
+
+
+def json_schema(type_: Any, *, ref_template: str = "#/$defs/{name}") -> dict[str, Any]:
+    """The schema of one type, complete in itself: what it refers to stands under `$defs`."""
+    (schema,), components = json_schemas((type_,), ref_template=ref_template)
+    return {**schema, "$defs": components} if components else schema
+
+
+def rejection_schemas(
+    rejections: Iterable[type[Rejection]], *, ref_template: str = REF_TEMPLATE
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Code -> schema of the payload, and the components that they refer to by name."""
+    by_code = {rejection.code: rejection_payload(rejection) for rejection in rejections}
+    schemas, components = json_schemas(tuple(by_code.values()), ref_template=ref_template)
+    return dict(zip(by_code, schemas, strict=True)), components
+
+
+def fingerprint(message: type[Message]) -> str:
+    """A sha256, in hex, of all that others rely on: name, version, kind, key, fields, result and rejections.
+
+    It is the same on every machine and does not change with documentation or the order of fields.
+    """
+    rejections, rejection_components = rejection_schemas(message.__rejects__)
+    contract = {
+        "name": message.__message_name__,
+        "version": message.__version__,
+        "kind": kind_of(message),
+        "key": message.__key_field__,
+        "fields": json_schema(message),
+        "result": json_schema(result_type(message)),
+        "rejections": [rejections, rejection_components],
+    }
+    canonical = json.dumps(_undocumented(contract), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _undocumented(schema: Any, *, names: bool = False) -> Any:
+    """The schema without descriptions. `names`: the keys here are names that users chose, such as fields."""
+    if isinstance(schema, list):
+        return [_undocumented(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _undocumented(value, names=not names and key in ("properties", "$defs", "rejections"))
+        for key, value in schema.items()
+        if names or key != "description"
+    }

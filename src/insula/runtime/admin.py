@@ -1,0 +1,100 @@
+"""What a running system tells and lets its operator change. The endpoint asks for the token of `presence`."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from insula.runtime.application import Application
+
+
+class ModuleStatus(msgspec.Struct, frozen=True):
+    """How one module stands."""
+
+    module: str
+    log: int
+    parked: int
+    dead: int
+    handled: int
+
+
+class RelayStatus(msgspec.Struct, frozen=True):
+    """How far one module has read another's log."""
+
+    source: str
+    subscriber: str
+    position: int
+    head: int
+    waiting: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How a running system stands."""
+
+    system: str
+    ready: bool
+    modules: list[ModuleStatus]
+    relays: list[RelayStatus]
+
+
+async def status_of(application: Application) -> Status:
+    """Measure every log, relay and parking place."""
+    wired = application.wired
+    modules = []
+    for name, database in wired.databases.items():
+        parked = await database.parked_list(dead_only=False, limit=10_000)
+        dead = sum(1 for each in parked if each.state == "dead")
+        head = await database.log_head()
+        modules.append(ModuleStatus(name, head, len(parked), dead, wired.receivers[name].handled))
+    relays = []
+    for relay in wired.relays:
+        waiting = len(await relay.source.log_after(relay.position, relay.receiver.types, 10_000))
+        head = await relay.source.log_head()
+        relays.append(RelayStatus(relay.source.name, relay.receiver.module, relay.position, head, waiting))
+    return Status(application.system.name, application.ready, modules, relays)
+
+
+class Admin:
+    """The admin routes of one running application. Parameters: `token`, which every request must carry."""
+
+    def __init__(self, application: Application, token: str) -> None:
+        self._application = application
+        self._expected = f"Bearer {token}".encode()
+
+    def routes(self) -> list[Route]:
+        """Routes for the ASGI application to serve."""
+        return [
+            Route("/_insula/status", self._status, methods=["GET"]),
+            Route("/_insula/dead-letters/{module}/{action}", self._dead_letters, methods=["POST"]),
+        ]
+
+    def _refused(self, request: Request) -> Response | None:
+        given = request.headers.get("authorization", "").encode()
+        if hmac.compare_digest(given, self._expected):
+            return None
+        return _answer({"title": "Unauthorized", "status": 401, "detail": "this endpoint asks for the admin token"}, 401)
+
+    async def _status(self, request: Request) -> Response:
+        return self._refused(request) or _answer(await status_of(self._application))
+
+    async def _dead_letters(self, request: Request) -> Response:
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        module, action = request.path_params["module"], request.path_params["action"]
+        receiver = self._application.wired.receivers.get(module)
+        if receiver is None or action not in ("retry", "drop"):
+            return _answer({"title": "Not Found", "status": 404, "detail": f"{module}: {action}"}, 404)
+        sequences = msgspec.json.decode(await request.body(), type=list[int])
+        if action == "retry":
+            return _answer({"changed": await receiver.revive(sequences)})
+        return _answer({"changed": sum([await receiver.drop(sequence) for sequence in sequences])})
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
