@@ -1,6 +1,7 @@
-"""Insula: write service systems as modules; run them as one process or as many services.
+"""Insula: a system of modules, written once, that lives in one process or in many.
 
-The front door. Names load when they are used, so that importing one capability loads nothing else.
+The names that most programs need; each is loaded when it is first asked for (PEP 562), so that importing one
+capability, such as `insula.kernel`, loads nothing of the others.
 """
 
 from importlib import import_module
@@ -25,7 +26,7 @@ _HOMES = {
     "UnitOfWork": "insula.store.unit_of_work",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - the stub beside this file spells the names out for type checkers
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - the same names stand in __init__.pyi for type checkers
 
 
 def __getattr__(name: str) -> Any:
@@ -38,4 +39,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return __all__

@@ -24,7 +24,9 @@ PAUSE_SECONDS = 0.25
 
 def check(
     config: Annotated[Path | None, typer.Option(help="Configuration file. Default: insula.toml, if there.")] = None,
-    directory: Annotated[Path | None, typer.Option(help="Where the modules' files lie. Default: as configured.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option(help="Where the modules' files lie. Default: as configured.")
+    ] = None,
     patience: Annotated[
         float, typer.Option(min=0, help="Seconds to look again while the running shop still has work to do.")
     ] = 10.0,
@@ -48,9 +50,7 @@ def check(
     raise typer.Exit(0 if all(finding.holds for finding in findings) else 1)
 
 
-async def look(
-    configuration: Configuration, directory: Path | None, patience_seconds: float
-) -> tuple[Finding, ...]:
+async def look(configuration: Configuration, directory: Path | None, patience_seconds: float) -> tuple[Finding, ...]:
     """The findings once all invariants hold, or when patience is over: what is under way may need a moment."""
     clock = SystemClock()
     until = clock.monotonic() + patience_seconds

@@ -32,9 +32,7 @@ async def note_reservation(event: StockReserved, gateway: PaymentGateway, contex
 
 
 @billing.on(OrderCancelled)
-async def note_cancellation(
-    event: OrderCancelled, gateway: PaymentGateway, context: Context, work: UnitOfWork
-) -> None:
+async def note_cancellation(event: OrderCancelled, gateway: PaymentGateway, context: Context, work: UnitOfWork) -> None:
     """The order is cancelled."""
     await add_fact(event.order_id, Payment.cancelled, gateway, context, work)
 

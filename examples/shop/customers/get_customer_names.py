@@ -12,7 +12,5 @@ from shop.kernel import CustomerId
 @customers.handle(GetCustomerNames)
 async def get_customer_names(query: GetCustomerNames, work: UnitOfWork) -> FrozenMap[CustomerId, str]:
     """The name of each customer that is registered."""
-    names = select(registered.c.customer_id, registered.c.name).where(
-        registered.c.customer_id.in_(query.customer_ids)
-    )
+    names = select(registered.c.customer_id, registered.c.name).where(registered.c.customer_id.in_(query.customer_ids))
     return FrozenMap({row.customer_id: row.name for row in await work.execute(names)})

@@ -13,17 +13,13 @@ from shop.shipping.contract import ShipmentBooked
 
 
 @notifications.on(InvoiceIssued)
-async def tell_invoiced(
-    event: InvoiceIssued, ask: Ask, sender: MailSender, context: Context, work: UnitOfWork
-) -> None:
+async def tell_invoiced(event: InvoiceIssued, ask: Ask, sender: MailSender, context: Context, work: UnitOfWork) -> None:
     """The order is confirmed and paid."""
     await tell(event, ask, sender, context, work)
 
 
 @notifications.on(ShipmentBooked)
-async def tell_shipped(
-    event: ShipmentBooked, ask: Ask, sender: MailSender, context: Context, work: UnitOfWork
-) -> None:
+async def tell_shipped(event: ShipmentBooked, ask: Ask, sender: MailSender, context: Context, work: UnitOfWork) -> None:
     """The parcel is on its way."""
     await tell(event, ask, sender, context, work)
 

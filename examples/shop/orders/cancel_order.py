@@ -21,6 +21,4 @@ async def cancel(order: Order, reason: CancellationReason, detail: str, work: Un
     if cancelled is order:
         return
     await save_outcome(cancelled, work)
-    work.publish(
-        OrderCancelled(order_id=order.order_id, customer_id=order.customer_id, reason=reason, detail=detail)
-    )
+    work.publish(OrderCancelled(order_id=order.order_id, customer_id=order.customer_id, reason=reason, detail=detail))

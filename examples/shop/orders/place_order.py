@@ -64,5 +64,5 @@ def check_line(line: Line, place: str) -> None:
     # NaN cannot be compared, and a long tail of digits cannot be kept.
     if not discount.is_finite() or not 0 <= discount <= HIGHEST_DISCOUNT or discount % FINEST_DISCOUNT:
         raise InvalidOrder(
-            reason=f"{place}.discount: 0 to {HIGHEST_DISCOUNT} in steps of {FINEST_DISCOUNT} is expected, not {discount}"
+            reason=f"{place}.discount: 0 to {HIGHEST_DISCOUNT} in steps of {FINEST_DISCOUNT}, not {discount}"
         )

@@ -19,6 +19,4 @@ async def book_shipment(event: OrderConfirmed, clock: Clock, work: UnitOfWork) -
         "booked_at": clock.now().isoformat(),
     }
     number = await work.scalar(insert(shipments).values(shipment).returning(shipments.c.number))
-    work.publish(
-        ShipmentBooked(order_id=event.order_id, customer_id=event.customer_id, number=shown_number(number))
-    )
+    work.publish(ShipmentBooked(order_id=event.order_id, customer_id=event.customer_id, number=shown_number(number)))

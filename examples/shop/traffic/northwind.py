@@ -65,9 +65,8 @@ def records(path: Path, *, spilling: str | None = None, names: dict[str, str] | 
         surplus = len(cells) - len(columns)
         if surplus < 0 or (surplus and spilling is None):
             raise NorthwindError(f"{path}:{number}: {len(columns)} columns are expected, not {len(cells)}")
-        if surplus and spilling is not None:
-            cells = gather(cells, columns.index(spilling), surplus, names or {})
-        yield {column: "" if cell == "NULL" else cell for column, cell in zip(columns, cells, strict=True)}
+        whole = cells if spilling is None else gather(cells, columns.index(spilling), surplus, names or {})
+        yield {column: "" if cell == "NULL" else cell for column, cell in zip(columns, whole, strict=True)}
 
 
 def gather(cells: list[str], spilled: int, surplus: int, names: dict[str, str]) -> list[str]:

@@ -36,9 +36,7 @@ def figures(visit: Visit) -> dict[str, Any]:
         "latency_p50_ms": percentile(latencies, 50),
         "latency_p99_ms": percentile(latencies, 99),
         "troubles": visit.troubles,
-        "failures": [
-            f"{fate.purchase.reference}: {fate.failure}" for fate in visit.fates if fate.failure
-        ],
+        "failures": [f"{fate.purchase.reference}: {fate.failure}" for fate in visit.fates if fate.failure],
     }
 
 

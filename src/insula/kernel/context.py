@@ -99,7 +99,7 @@ class MessageContext:
     """What travels beside one message.
 
     Parameters: `message_id`; `correlation_id`, the id of the message that began the whole flow; `causation_id`, that
-    of the message which led to this one, None at the beginning; `caller`; `trace`; `deadline`, None for durable messages.
+    of the message which led to this one, None at the beginning; `caller`; `trace`; `deadline`, None if it is durable.
     """
 
     message_id: str

@@ -25,11 +25,11 @@ class _FieldTypes:
     """Field types of a rejection class, resolved on first use so that fields may name classes defined later."""
 
     def __get__(self, instance: object, owner: type[Rejection]) -> Mapping[str, Any]:
-        resolved = owner.__dict__.get("_field_types")
+        resolved = owner.__dict__.get("__field_types__")
         if resolved is None:
             hints = get_type_hints(owner, include_extras=True)
-            resolved = {name: hints[name] for name in owner._field_names}
-            owner._field_types = resolved
+            resolved = {name: hints[name] for name in owner.__field_names__}
+            owner.__field_types__ = resolved
         return cast("Mapping[str, Any]", resolved)
 
 
@@ -47,8 +47,8 @@ class Rejection(InsulaError):
     status: ClassVar[int] = 409
     code: ClassVar[str] = "Rejection"
     __rejection_fields__: ClassVar[Any] = _FieldTypes()
-    _field_names: ClassVar[tuple[str, ...]] = ()
-    _field_types: ClassVar[Mapping[str, Any]] = {}
+    __field_names__: ClassVar[tuple[str, ...]] = ()
+    __field_types__: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, *, status: int | None = None, code: str | None = None, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -57,12 +57,12 @@ class Rejection(InsulaError):
                 raise TypeError(f"{cls.__qualname__}: status={status} is no refusal; choose 400 to 499")
             cls.status = status
         cls.code = code or cls.__name__
-        cls._field_names = _collect_fields(cls)
+        cls.__field_names__ = _collect_fields(cls)
 
     def __init__(self, **payload: Any) -> None:
         super().__init__()
         cls = type(self)
-        for name in cls._field_names:
+        for name in cls.__field_names__:
             value = payload.pop(name, _MISSING)
             if value is _MISSING:
                 value = getattr(cls, name, _MISSING)
@@ -71,11 +71,11 @@ class Rejection(InsulaError):
             self.__dict__[name] = value
         if payload:
             unknown = ", ".join(repr(name) for name in payload)
-            raise TypeError(f"{cls.__qualname__} has no field {unknown}; it has {list(cls._field_names)}")
+            raise TypeError(f"{cls.__qualname__} has no field {unknown}; it has {list(cls.__field_names__)}")
 
     def payload(self) -> dict[str, Any]:
         """Every field with its value, in the order of declaration."""
-        return {name: getattr(self, name) for name in self._field_names}
+        return {name: getattr(self, name) for name in self.__field_names__}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Rejection) or type(other) is not type(self):

@@ -90,25 +90,26 @@ def _check_parametrised(annotation: Any, origin: Any, path: str, above: frozense
 def _check_class(cls: type, path: str, above: frozenset[Any], parameters: Mapping[Any, Any] | None = None) -> None:
     if issubclass(cls, Enum):
         return
-    if issubclass(cls, msgspec.Struct):
-        if not cls.__struct_config__.frozen:
-            raise TypeError(_refusal(path, cls, f"`class {cls.__name__}(msgspec.Struct, frozen=True)`"))
-    elif dataclasses.is_dataclass(cls):
-        if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-            raise TypeError(_refusal(path, cls, f"`@dataclass(frozen=True)` on {cls.__name__}"))
-    elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        pass  # a NamedTuple
-    elif typing.is_typeddict(cls):
-        raise TypeError(_refusal(path, cls, "a frozen msgspec.Struct"))
-    elif issubclass(cls, (str, int, float, bytes)):
-        plain = next(kind for kind in (str, int, float, bytes) if issubclass(cls, kind)).__name__
-        advice = f'NewType("{cls.__name__}", {plain})'
-        raise TypeError(f"{path}: {cls.__name__} is a subclass of {plain} and would come back as {plain}; use {advice}")
-    else:
-        raise TypeError(_refusal(path, cls, "a frozen msgspec.Struct"))
+    if advice := _advice_on_class(cls):
+        raise TypeError(_refusal(path, cls, advice))
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         if typing.get_origin(hint) is not typing.ClassVar and hint is not typing.ClassVar:
             _check(_substituted(hint, parameters or {}), f"{path}.{name}", above | {cls})
+
+
+def _advice_on_class(cls: type) -> str | None:
+    """What to use instead of a class; None for one whose own fields cannot be assigned."""
+    if issubclass(cls, msgspec.Struct):
+        return None if cls.__struct_config__.frozen else f"`class {cls.__name__}(msgspec.Struct, frozen=True)`"
+    if dataclasses.is_dataclass(cls):
+        frozen = cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        return None if frozen else f"`@dataclass(frozen=True)` on {cls.__name__}"
+    if issubclass(cls, tuple) and hasattr(cls, "_field_defaults"):
+        return None  # a NamedTuple
+    for plain in (str, int, float, bytes):
+        if issubclass(cls, plain):
+            return f'NewType("{cls.__name__}", {plain.__name__}): a subclass would come back as {plain.__name__}'
+    return "a frozen msgspec.Struct"
 
 
 def _substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:

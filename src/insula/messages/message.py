@@ -109,7 +109,7 @@ class Event(Message):
 _KINDS: tuple[tuple[type[Message], Kind], ...] = ((Command, "command"), (Query, "query"), (Event, "event"))
 
 
-def kind_of(message: type[Message]) -> Kind:
+def kind_of(message: Any) -> Kind:
     """Whether a message class is a command, a query or an event. Raises TypeError for any other class."""
     for root, kind in _KINDS:
         if isinstance(message, type) and issubclass(message, root) and message is not root:
@@ -207,10 +207,14 @@ def _check_keywords(cls: MessageMeta) -> None:
         raise TypeError(f"{name}: rejects= is for commands and queries; nobody waits for the answer to an event")
     codes: dict[str, type[Rejection]] = {}
     for rejection in cls.__rejects__:
-        if not (isinstance(rejection, type) and issubclass(rejection, Rejection)):
+        if not _is_rejection(rejection):
             raise TypeError(f"{name}: rejects= holds {rejection!r}, which is no subclass of Rejection")
         if codes.setdefault(rejection.code, rejection) is not rejection:
             raise TypeError(f"{name}: rejects= holds two classes with the code {rejection.code!r}")
+
+
+def _is_rejection(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Rejection)
 
 
 def _is_key_type(hint: Any) -> bool:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import types
-import typing
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from insula.kernel.errors import Rejection
 from insula.messages.codec import rejection_payload
-from insula.messages.frozen_map import FrozenMap
 from insula.messages.message import Message, kind_of, result_type
+from insula.messages.schema_generator import SchemaGenerator
 
 REF_TEMPLATE = "#/components/schemas/{name}"
 
@@ -27,20 +23,8 @@ def json_schemas(
     Parameters: `types_`, messages, results or any type a message can hold; give all of one document at once, then two
     classes with one name get different component names. `ref_template`, where components will stand.
     """
-    components: dict[str, dict[str, Any]] = {}
-
-    def custom(annotation: Any) -> dict[str, Any]:
-        origin = typing.get_origin(annotation) or annotation
-        if not (isinstance(origin, type) and issubclass(origin, FrozenMap)):
-            raise NotImplementedError(annotation)
-        items = types.GenericAlias(dict, typing.get_args(annotation) or (Any, Any))
-        (schema,), inner = msgspec.json.schema_components((items,), schema_hook=custom, ref_template=ref_template)
-        components.update(inner)
-        return schema
-
-    schemas, found = msgspec.json.schema_components(types_, schema_hook=custom, ref_template=ref_template)
-    components.update(found)
-    return list(schemas), components
+    generator = SchemaGenerator(ref_template)
+    return [generator.schema(type_) for type_ in types_], generator.components
 
 
 def json_schema(type_: Any, *, ref_template: str = "#/$defs/{name}") -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""From types to JSON Schema. Ours, since msgspec's own drops the types inside a FrozenMap and fails on such defaults."""
+"""From types to JSON Schema; our own, since msgspec's drops the types inside a FrozenMap and fails on its defaults."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import re
 import types
@@ -45,6 +46,7 @@ _LENGTHS = {
     "array": ("minItems", "maxItems"),
     "object": ("minProperties", "maxProperties"),
 }
+_NO_DEFAULT = (msgspec.NODEFAULT, msgspec.UNSET, dataclasses.MISSING)
 
 
 class SchemaGenerator:
@@ -127,8 +129,8 @@ class SchemaGenerator:
 
     def _free_name(self, annotation: Any, cls: type, arguments: tuple[Any, ...]) -> str:
         short = "_".join((cls.__name__, *(getattr(argument, "__name__", str(argument)) for argument in arguments)))
-        for name in (short, f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__}.{annotation}"):
-            name = re.sub(r"[^a-zA-Z0-9.\-_]", "_", name)
+        for candidate in (short, f"{cls.__module__}.{cls.__qualname__}", f"{cls.__module__}.{annotation}"):
+            name = re.sub(r"[^a-zA-Z0-9.\-_]", "_", candidate)
             if name not in self.components:
                 return name
         raise TypeError(f"two classes are called {cls.__module__}.{cls.__qualname__}; rename one")
@@ -137,21 +139,20 @@ class SchemaGenerator:
         component: Schema = {"title": cls.__name__}
         # A dataclass and an enum get a docstring of their own making from Python.
         if cls.__doc__ and not cls.__doc__.startswith((f"{cls.__name__}(", "An enumeration")):
-            component["description"] = _tidy(cls.__doc__)
+            component["description"] = inspect.cleandoc(cls.__doc__)
         if issubclass(cls, Enum):
-            return {**component, "enum": sorted((member.value for member in cls), key=lambda value: (str(value)))}
+            return {**component, "enum": sorted((member.value for member in cls), key=str)}
         if issubclass(cls, msgspec.Struct):
             return {**component, **self._struct(annotation, cls)}
         hints = typing.get_type_hints(cls, include_extras=True)
-        if dataclasses.is_dataclass(cls):
-            fields = dataclasses.fields(cls)
-            defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-            optional = set(defaults) | {
-                field.name for field in fields if field.default_factory is not dataclasses.MISSING
-            }
-            properties = {field.name: self._field(hints[field.name], defaults.get(field.name)) for field in fields}
-            return {**component, **_object(properties, [name for name in properties if name not in optional])}
-        return {**component, **_fixed_array([self.schema(hint) for hint in hints.values()])}
+        if not dataclasses.is_dataclass(cls):
+            return {**component, **_fixed_array([self.schema(hint) for hint in hints.values()])}
+        properties, required = {}, []
+        for field in dataclasses.fields(cls):
+            properties[field.name] = self._field(hints[field.name], field.default)
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                required.append(field.name)
+        return {**component, **_object(properties, required)}
 
     def _struct(self, annotation: Any, cls: type[msgspec.Struct]) -> Schema:
         config = cls.__struct_config__
@@ -161,12 +162,9 @@ class SchemaGenerator:
             properties[config.tag_field] = {"const": config.tag}
             required.append(config.tag_field)
         for field in msgspec.structs.fields(annotation):
-            plain = field.default not in (msgspec.NODEFAULT, msgspec.UNSET)
-            properties[field.encode_name] = self._field(field.type, field.default if plain else None)
+            properties[field.encode_name] = self._field(field.type, field.default)
             if field.required:
                 required.append(field.encode_name)
-            elif field.type is not None and field.default is None:
-                properties[field.encode_name]["default"] = None
         if config.array_like:
             return {"type": "array", "prefixItems": list(properties.values()), "minItems": len(required)}
         schema = _object(properties, required)
@@ -174,4 +172,42 @@ class SchemaGenerator:
 
     def _field(self, annotation: Any, default: Any) -> Schema:
         schema = self.schema(annotation)
-        return schema if default is None else {**schema, "default": json.loads(codec.encode(default))}
+        if any(default is absent for absent in _NO_DEFAULT):
+            return schema
+        return {**schema, "default": json.loads(codec.encode(default))}
+
+
+def _object(properties: Mapping[str, Schema], required: list[str]) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties}
+    return {**schema, "required": required} if required else schema
+
+
+def _fixed_array(items: list[Schema]) -> Schema:
+    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
+
+
+def _struct_config(annotation: Any) -> Any:
+    return getattr(typing.get_origin(annotation) or annotation, "__struct_config__", None)
+
+
+def _constrained(schema: Schema, metadata: tuple[Any, ...]) -> Schema:
+    constrained = dict(schema)
+    for meta in metadata:
+        if not isinstance(meta, msgspec.Meta):
+            continue
+        for attribute, keyword in _NUMBER_LIMITS.items():
+            if (limit := getattr(meta, attribute)) is not None:
+                constrained[keyword] = limit
+        shortest, longest = _LENGTHS.get(schema.get("type", ""), ("minLength", "maxLength"))
+        limits = {
+            shortest: meta.min_length,
+            longest: meta.max_length,
+            "multipleOf": meta.multiple_of,
+            "pattern": meta.pattern,
+            "title": meta.title,
+            "description": meta.description,
+            "examples": meta.examples,
+        }
+        constrained.update({keyword: value for keyword, value in limits.items() if value is not None})
+        constrained.update(meta.extra_json_schema or {})
+    return constrained

@@ -1,4 +1,4 @@
-"""Putting a system together: slices are imported, declarations checked against each other, all problems told at once."""
+"""Putting a system together: slices imported, declarations checked against each other, all problems told at once."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def _names(package: str, failures: list[tuple[str, Exception]], module: Module) 
 def _import(name: str, failures: list[tuple[str, Exception]], module: Module) -> object:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - whatever a slice raises is reported with its name
+    except Exception as error:  # whatever a slice raises is reported with its name
         failures.append((f"slice {name} of {module.place} failed to import: {_described(error)}", error))
         return None
 

@@ -1,0 +1,55 @@
+# Everything lives in .venv; it is set up again only when pyproject.toml or constraints.txt changed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+NEEDS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint tests bench constraints public-api
+
+help:
+	@echo "make run    set up and start the shop; prints its address"
+	@echo "make test   set up, then every check and test"
+	@echo "make bench  set up, then every benchmark beside its peers"
+
+run: .venv/ready-to-run
+	@$(BIN)/insula run shop.system:shop
+
+test: lint tests
+
+lint: .venv/ready-to-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+tests: .venv/ready-to-test
+	$(BIN)/pytest -n 2
+
+bench: .venv/ready-to-test
+	$(BIN)/python -m benchmarks
+
+public-api: .venv/ready-to-test
+	$(BIN)/python tests/test_public_api.py
+
+constraints: .venv/ready-to-test
+	@$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[test,bench]"
+	@head -n 1 constraints.txt > .venv/constraints.txt
+	@$(BIN)/python -m pip freeze --exclude-editable >> .venv/constraints.txt
+	@mv .venv/constraints.txt constraints.txt
+
+.venv/created:
+	@echo "Making a virtual environment in .venv with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Insula needs Python 3.11 or newer: make PYTHON=...")'
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/ready-to-run: .venv/created $(NEEDS)
+	@echo "Installing Insula and what it stands on into .venv (once; about a minute)"
+	@$(INSTALL) .
+	@touch $@
+
+.venv/ready-to-test: .venv/created $(NEEDS)
+	@echo "Installing Insula with its tests and benchmarks into .venv (once; about two minutes)"
+	@$(INSTALL) ".[test,bench]"
+	@touch $@ .venv/ready-to-run

@@ -1,0 +1,125 @@
+"""What `insula new` writes."""
+
+CONFIGURATION = """system = "$system.system:$system"
+
+[http]
+port = 8000
+"""
+
+PACKAGE = '"""The $system system."""\n'
+
+SYSTEM = '''"""The modules that make up the system."""
+
+from insula import System
+from $system.$module.module import $module
+
+$system = System("$system", $module)
+'''
+
+MODULE_PACKAGE = '"""The $module module: others import its contract only."""\n'
+
+CONTRACT = '''"""What other modules may import of $module."""
+
+from insula import Command, Event, Rejection
+
+
+class NameMissing(Rejection, status=422):
+    """Nobody can be greeted without a name."""
+
+
+class SayHello(Command[str], rejects=(NameMissing,)):
+    """Greet somebody; the answer is the greeting."""
+
+    name: str
+
+
+class Greeted(Event, key="name"):
+    """Somebody was greeted."""
+
+    name: str
+'''
+
+MODULE = '''"""The module with its tables; slices in this folder declare its handlers."""
+
+from insula import Module
+from sqlalchemy import Column, Integer, MetaData, String, Table
+
+$module = Module("$module", tables=MetaData(), slices=__package__)
+
+greeted = Table(
+    "greeted",
+    $module.tables,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+)
+'''
+
+SLICE = '''"""Say hello: one feature in one file."""
+
+from insula import UnitOfWork
+from $system.$module.contract import Greeted, NameMissing, SayHello
+from $system.$module.module import greeted, $module
+from sqlalchemy import insert
+
+
+@$module.post("/greetings", status=201)
+@$module.handle(SayHello)
+async def say_hello(command: SayHello, work: UnitOfWork) -> str:
+    """Remember whom we greeted, and tell whoever listens."""
+    if not command.name.strip():
+        raise NameMissing
+    await work.execute(insert(greeted), {"name": command.name})
+    work.publish(Greeted(name=command.name))
+    return f"Hello, {command.name}!"
+'''
+
+MODULE_TEST = '''"""Greeting somebody."""
+
+import pytest
+from insula.testing import Scenario
+from $system.$module.contract import Greeted, NameMissing, SayHello
+from $system.$module.module import $module
+
+
+async def test_somebody_is_greeted_by_name() -> None:
+    async with Scenario($module) as scenario:
+        assert await scenario.call(SayHello(name="Ann")) == "Hello, Ann!"
+        assert scenario.published == [Greeted(name="Ann")]
+
+
+async def test_nobody_cannot_be_greeted() -> None:
+    async with Scenario($module) as scenario:
+        with pytest.raises(NameMissing):
+            await scenario.call(SayHello(name=" "))
+'''
+
+SLICE_ALONE = '''"""$Command: one feature in one file. Move the command to contract.py once others use it."""
+
+from insula import Command, UnitOfWork
+from $system.$module.module import $module
+
+
+class $Command(Command[str]):
+    """Say what it does."""
+
+    name: str
+
+
+@$module.post("/$path", status=201)
+@$module.handle($Command)
+async def $slice(command: $Command, work: UnitOfWork) -> str:
+    """Say what happens."""
+    return command.name
+'''
+
+SLICE_TEST = '''"""$Command, alone."""
+
+from insula.testing import Scenario
+from $system.$module.$slice import $Command
+from $system.$module.module import $module
+
+
+async def test_it_answers() -> None:
+    async with Scenario($module) as scenario:
+        assert await scenario.call($Command(name="x")) == "x"
+'''

@@ -1,0 +1,91 @@
+"""One process of a system: the application, its HTTP face, signals, and how tools find it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+
+from insula.adapters.asgi.application import HttpApplication
+from insula.adapters.asgi.server import serve
+from insula.kernel.context import ANONYMOUS, Caller
+from insula.kernel.ids import Uuid7
+from insula.modules import System
+from insula.runtime import presence
+from insula.runtime.admin import Admin
+from insula.runtime.application import Application
+from insula.runtime.configuration import Configuration
+
+_log = logging.getLogger("insula.runtime")
+_TOKEN_BITS = 256
+
+
+async def serve_system(
+    system: System, configuration: Configuration, *, announce: Callable[[str], None] = _log.info
+) -> None:
+    """Run a system and serve it over HTTP until SIGTERM or SIGINT; a second signal stops at once.
+
+    Parameters: `announce` is called with a line for the user when the system is ready and when it drains.
+    Raises what `Application` raises, and `ConfigurationError` when the address cannot be used.
+    """
+    stopping = asyncio.Event()
+    _handle_signals(stopping, announce)
+    async with Application(system, configuration) as application:
+        token = f"{application.randomness.bits(_TOKEN_BITS):064x}"
+        face = http_face(application, token, stopping)
+
+        def ready(url: str) -> None:
+            presence.write(application.directory, presence.Presence(os.getpid(), url, token))
+            gc.collect()
+            gc.freeze()  # the wired system lives as long as the process: keep the collector off it
+            announce(f"{system.name} is ready at {url}  (API at {url}/docs, data in {application.directory})")
+
+        try:
+            await serve(
+                face, host=configuration.http.host, port=configuration.http.port, stopping=stopping, on_ready=ready,
+                drain_seconds=configuration.http.drain_seconds,
+            )  # fmt: skip
+        finally:
+            presence.remove(application.directory)
+    announce(f"{system.name} has stopped")
+
+
+def http_face(application: Application, token: str, stopping: asyncio.Event) -> HttpApplication:
+    """The ASGI application of a running system, with its admin endpoint."""
+    http = application.configuration.http
+    return HttpApplication(
+        application.assembly,
+        application.bus,
+        ids=Uuid7(application.clock, application.randomness),
+        caller_of=_caller_from(http.caller_header),
+        body_limit_bytes=http.body_limit_bytes,
+        ready=lambda: application.ready and not stopping.is_set(),
+        extra_routes=Admin(application, token).routes(),
+    )
+
+
+def _caller_from(header: str) -> Callable[[Mapping[str, str]], Caller]:
+    """Who asks, as a trusted proxy says in `header`; everybody is anonymous when none is configured."""
+
+    def caller_of(headers: Mapping[str, str]) -> Caller:
+        subject = headers.get(header, "") if header else ""
+        return Caller(subject) if subject else ANONYMOUS
+
+    return caller_of
+
+
+def _handle_signals(stopping: asyncio.Event, announce: Callable[[str], None]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            # What is committed is durable and what is not was never answered, so nothing is lost by going now.
+            os._exit(128 + number)
+        announce("draining: finishing requests under way; a second signal stops at once")
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
