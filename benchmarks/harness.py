@@ -57,6 +57,7 @@ class Case:
     floor: Contender | None = None
     peers: tuple[Contender, ...] = ()
     target: str = ""
+    warm_up: bool = True
 
     def contenders(self) -> Iterator[Contender]:
         yield self.ours
@@ -161,7 +162,7 @@ def throughput_blocking(operation: Callable[[], object], *, seconds: float) -> f
 
 
 async def measure(case: Case, settings: Settings) -> Row:
-    """Open every contender of the case, warm each up once, then take the rounds by turns."""
+    """Open every contender of the case, warm each up with one sample, then take the rounds by turns."""
     async with AsyncExitStack() as opened:
         samples: dict[str, Sample] = {}
         for contender in case.contenders():
@@ -170,7 +171,8 @@ async def measure(case: Case, settings: Settings) -> Row:
                 continue
             progress(f"{case.name}: starting {contender.name}")
             samples[contender.name] = await opened.enter_async_context(contender.open(settings))
-            await samples[contender.name]()
+            if case.warm_up:
+                await samples[contender.name]()
         taken: dict[str, list[float]] = {name: [] for name in samples}
         names = list(samples)
         for turn in range(settings.rounds):
@@ -237,8 +239,7 @@ def run(description: str, cases: Sequence[Case], *, quick_rounds: int = 3) -> No
             seconds=options.seconds or (0.3 if options.quick else 1.0),
             directory=Path(directory),
         )
-        for case in chosen:
-            rows.append(on_the_servers_loop(measure(case, settings)))
+        rows.extend(on_the_servers_loop(measure(case, settings)) for case in chosen)
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False) + "\n")

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from benchmarks.harness import Case, Contender, Sample, Settings, run
 from benchmarks.processes import free_port, post_repeatedly, serving
@@ -34,12 +35,22 @@ def uvicorn_command(application: str, port: int) -> list[str]:
     ]
 
 
-def uvicorn(application: str, path: str, status: int) -> Callable[[Settings], AbstractAsyncContextManager[Sample]]:
+def insula_command(target: str, port: int, files: Path) -> list[str]:
+    return [sys.executable, "-m", "insula.cli", "run", target, "--port", str(port), "--directory", str(files)]
+
+
+Opener = Callable[[Settings], AbstractAsyncContextManager[Sample]]
+
+
+def posting(command: Callable[[int, Path], list[str]], ready_path: str, path: str, status: int) -> Opener:
+    """Start a server with `command(port, folder of its own)` and post to `path` for a while at each sample."""
+
     @asynccontextmanager
     async def open_server(settings: Settings) -> AsyncIterator[Sample]:
         port = free_port()
-        command = uvicorn_command(application, port)
-        async with serving(command, port=port, ready_path="/ready", directory=settings.directory):
+        folder = settings.directory / f"server-{port}"
+        folder.mkdir(exist_ok=True)
+        async with serving(command(port, folder), port=port, ready_path=ready_path, directory=folder):
 
             async def sample() -> float:
                 figures = await post_repeatedly(port, path, BODY, status=status, seconds=settings.seconds)
@@ -48,3 +59,47 @@ def uvicorn(application: str, path: str, status: int) -> Callable[[Settings], Ab
             yield sample
 
     return open_server
+
+
+def uvicorn(application: str, path: str, status: int) -> Opener:
+    return posting(lambda port, _: uvicorn_command(application, port), "/ready", path, status)
+
+
+def insula_run(path: str, status: int) -> Opener:
+    target = "benchmarks.servers.insula_shop:shop"
+    return posting(lambda port, folder: insula_command(target, port, folder), "/_insula/ready", path, status)
+
+
+FASTAPI = "benchmarks.servers.fastapi_shop:application"
+RAW = "benchmarks.servers.raw:application"
+
+CASES = (
+    Case(
+        name="ask",
+        unit="requests/s",
+        better="higher",
+        ours=Contender("Insula", insula_run("/price", 200)),
+        floor=Contender("raw ASGI + msgspec", uvicorn(RAW, "/price", 200)),
+        peers=(Contender("FastAPI", uvicorn(FASTAPI, "/price", 200), packages=("fastapi",)),),
+        target="≥ 0.55 × floor, ≥ 2.3 × peer",
+    ),
+    Case(
+        name="durable",
+        unit="requests/s",
+        better="higher",
+        ours=Contender("Insula", insula_run("/orders", 201)),
+        floor=Contender("raw ASGI + group commit", uvicorn(RAW, "/orders", 201)),
+        peers=(
+            Contender("FastAPI + SQLAlchemy ORM", uvicorn(FASTAPI, "/orders", 201), packages=("fastapi",)),
+            Contender(
+                "FastAPI + SQLAlchemy Core, one writer thread",
+                uvicorn(FASTAPI, "/orders-by-one-writer", 201),
+                packages=("fastapi",),
+            ),
+        ),
+        target="≥ 5 × peer",
+    ),
+)
+
+if __name__ == "__main__":
+    run((__doc__ or "").partition("\n\n")[0], CASES, quick_rounds=1)

@@ -21,6 +21,8 @@ import msgspec
 
 from benchmarks.group_commit import GroupCommit, durable_connection
 from benchmarks.harness import Case, Contender, Sample, Settings, run, throughput, throughput_blocking
+from insula import Command, Event, Module, System, UnitOfWork
+from insula.runtime.application import Application
 
 CONCURRENT = 64
 STREAMS = 64
@@ -55,6 +57,54 @@ def new_rows() -> Callable[[], tuple[str, int, str, bytes]]:
     return row
 
 
+log = Module("log")
+
+
+class LineAdded(Event, key="order"):
+    """The event as ours publishes it."""
+
+    order: str
+    line: str
+    sku: str
+    amount: Decimal
+    at: datetime
+
+
+class AddLine(Command[None]):
+    """Add a line to an order."""
+
+    order: str
+    line: str
+    sku: str
+    amount: Decimal
+    at: datetime
+
+
+@log.handle(AddLine)
+async def add_line(command: AddLine, work: UnitOfWork) -> None:
+    work.publish(
+        LineAdded(order=command.order, line=command.line, sku=command.sku, amount=command.amount, at=command.at)
+    )
+
+
+@asynccontextmanager
+async def commands(settings: Settings, concurrency: int) -> AsyncIterator[Sample]:
+    """Call a command that publishes one event, and wait for its answer."""
+    streams = [str(uuid4()) for _ in range(STREAMS)]
+    numbers = count()
+    async with Application(System("benchmark", log), directory=settings.directory / f"insula-{concurrency}") as ours:
+        call = ours.bus.call
+
+        async def append() -> None:
+            order = streams[next(numbers) % STREAMS]
+            await call(AddLine(order=order, line=str(uuid4()), sku="sku-1", amount=Decimal("12.50"), at=NOW))
+
+        async def sample() -> float:
+            return await throughput(append, seconds=settings.seconds, concurrency=concurrency)
+
+        yield sample
+
+
 @asynccontextmanager
 async def raw_insert(settings: Settings) -> AsyncIterator[Sample]:
     """One insert and one fsync at a time, on the calling thread."""
@@ -73,10 +123,10 @@ async def raw_group_commit(settings: Settings) -> AsyncIterator[Sample]:
     row = new_rows()
     file = settings.directory / "raw-group.db"
     with closing(durable_connection(file, CREATE)) as connection, ThreadPoolExecutor(1) as thread:
-        log = GroupCommit(connection, INSERT, thread)
+        group = GroupCommit(connection, INSERT, thread)
 
         async def append() -> None:
-            await log.append(row())
+            await group.append(row())
 
         async def sample() -> float:
             return await throughput(append, seconds=settings.seconds, concurrency=CONCURRENT)
@@ -114,3 +164,32 @@ async def eventsourcing_threads(settings: Settings) -> AsyncIterator[Sample]:
             return await throughput(append_on_a_thread, seconds=settings.seconds, concurrency=CONCURRENT)
 
         yield sample
+
+
+PEERS = (Contender("eventsourcing", eventsourcing_one_by_one, packages=("eventsourcing",)),)
+CASES = (
+    Case(
+        name="sqlite, one writer",
+        unit="events/s",
+        better="higher",
+        ours=Contender("Insula", lambda settings: commands(settings, 1)),
+        floor=Contender("sqlite3, an insert each", raw_insert),
+        peers=PEERS,
+        target="≥ 0.8 × floor",
+    ),
+    Case(
+        name="sqlite, 64 concurrent",
+        unit="events/s",
+        better="higher",
+        ours=Contender("Insula", lambda settings: commands(settings, CONCURRENT)),
+        floor=Contender("sqlite3, group commit", raw_group_commit),
+        peers=(
+            *PEERS,
+            Contender("eventsourcing, 64 threads", eventsourcing_threads, packages=("eventsourcing",)),
+        ),
+        target="≥ 0.4 × floor, ≥ 4 × peer",
+    ),
+)
+
+if __name__ == "__main__":
+    run((__doc__ or "").partition("\n\n")[0], CASES)

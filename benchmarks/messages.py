@@ -1,4 +1,8 @@
-"""Messages that need no disk: encode, decode, and await the handler, one after the other."""
+"""Messages that need no disk: encode, decode, and await the handler, one after the other.
+
+Ours decodes the message as an adapter does and calls it on the bus of a running system; it is a query, since commands
+are durable.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from benchmarks.harness import Case, Contender, Sample, Settings, run, throughput
+from insula import Module, Query, System
+from insula.messages import decoder, encode
+from insula.runtime.application import Application
 
 BURST = 100
 
@@ -22,11 +29,45 @@ class PaymentMade(msgspec.Struct, frozen=True):
     user: str
 
 
+payments = Module("payments")
+
+
+class CheckPayment(Query[None]):
+    """The same message as ours carries it."""
+
+    id: str
+    kind: str
+    amount: float
+    user: str
+
+
+@payments.handle(CheckPayment)
+async def check_payment(query: CheckPayment) -> None:
+    pass
+
+
+@asynccontextmanager
+async def bus(settings: Settings) -> AsyncIterator[Sample]:
+    """Encode, decode, and call the handler through the bus."""
+    message = CheckPayment(id="0190-aaaa-bbbb", kind="order.placed", amount=12.5, user="u-1")
+    decode = decoder(CheckPayment)
+    async with Application(System("benchmark", payments), directory=settings.directory / "insula") as ours:
+        call = ours.bus.call
+
+        async def send() -> None:
+            await call(decode(encode(message)))
+
+        async def sample() -> float:
+            return await throughput(send, seconds=settings.seconds, burst=BURST)
+
+        yield sample
+
+
 @asynccontextmanager
 async def encode_decode_await(settings: Settings) -> AsyncIterator[Sample]:
     """msgspec there and back, one look into a table of handlers, one await."""
     message = PaymentMade(id="0190-aaaa-bbbb", kind="order.placed", amount=12.5, user="u-1")
-    encode = msgspec.json.Encoder().encode
+    encode_json = msgspec.json.Encoder().encode
 
     async def handle(message: PaymentMade) -> None:
         pass
@@ -35,7 +76,7 @@ async def encode_decode_await(settings: Settings) -> AsyncIterator[Sample]:
 
     async def send() -> None:
         decode, handler = table["payment-made"]
-        await handler(decode(encode(message)))
+        await handler(decode(encode_json(message)))
 
     async def sample() -> float:
         return await throughput(send, seconds=settings.seconds, burst=BURST)
@@ -72,3 +113,19 @@ async def faststream_in_memory(settings: Settings) -> AsyncIterator[Sample]:
             return await throughput(send, seconds=settings.seconds, burst=BURST)
 
         yield sample
+
+
+CASES = (
+    Case(
+        name="in process",
+        unit="messages/s",
+        better="higher",
+        ours=Contender("Insula", bus),
+        floor=Contender("msgspec and an await", encode_decode_await),
+        peers=(Contender("FastStream TestNatsBroker", faststream_in_memory, packages=("faststream", "nats")),),
+        target="≥ 25 × peer",
+    ),
+)
+
+if __name__ == "__main__":
+    run((__doc__ or "").partition("\n\n")[0], CASES)

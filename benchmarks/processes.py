@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from asyncio.subprocess import Process
@@ -120,9 +121,10 @@ async def post_repeatedly(port: int, path: str, body: str, *, status: int, secon
 
 
 def resident_mebibytes(process: Process) -> float:
-    """Memory that a process and its children hold, shared pages included."""
-    import psutil  # type: ignore[import-untyped]
-
-    root = psutil.Process(process.pid)
-    held: int = sum(member.memory_info().rss for member in [root, *root.children(recursive=True)])
-    return held / 2**20
+    """Memory that a process holds, shared pages included."""
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        resident = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
+        return int(resident.split()[1]) / 1024
+    printed = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, text=True, check=True)
+    return int(printed.stdout) / 1024

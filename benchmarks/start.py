@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.harness import Case, Contender, Sample, Settings, run
-from benchmarks.http import uvicorn_command
-from benchmarks.processes import free_port, resident_mebibytes, serving
-
-Opener = Callable[[Settings], AbstractAsyncContextManager[Sample]]
-ServerCommand = Callable[[int], Sequence[str]]
+from benchmarks.http import FASTAPI, RAW, Opener, insula_command, uvicorn_command
+from benchmarks.processes import Server, free_port, resident_mebibytes, serving
 
 SETTLING_SECONDS = 1.0
 
@@ -41,37 +40,99 @@ def importing(statement: str) -> Opener:
     return open_interpreter
 
 
-def first_answer(command: ServerCommand, path: str) -> Opener:
+@dataclass(frozen=True, slots=True)
+class Startable:
+    """A server to start: its command, given a port and a folder of its own, and a path that it answers."""
+
+    command: Callable[[int, Path], list[str]]
+    path: str
+
+    def serving(self, settings: Settings) -> AbstractAsyncContextManager[Server]:
+        port = free_port()
+        folder = settings.directory / f"server-{port}"
+        folder.mkdir(exist_ok=True)
+        return serving(self.command(port, folder), port=port, ready_path=self.path, directory=folder, core=None)
+
+
+def first_answer(server: Startable) -> Opener:
     """Milliseconds from starting the process to its first answer."""
 
     @asynccontextmanager
-    async def open_server(settings: Settings) -> AsyncIterator[Sample]:
+    async def open_nothing_yet(settings: Settings) -> AsyncIterator[Sample]:
         async def sample() -> float:
-            port = free_port()
-            directory = settings.directory / f"first-answer-{port}"
-            directory.mkdir(exist_ok=True)
-            async with serving(command(port), port=port, ready_path=path, directory=directory, core=None) as server:
-                return server.first_answer_seconds * 1000
+            async with server.serving(settings) as running:
+                return running.first_answer_seconds * 1000
 
         yield sample
 
-    return open_server
+    return open_nothing_yet
 
 
-def idle_memory(command: ServerCommand, path: str) -> Opener:
-    """Mebibytes that the server holds after its first answer."""
+def idle_memory(server: Startable) -> Opener:
+    """Mebibytes that the server holds a moment after its first answer."""
 
     @asynccontextmanager
     async def open_server(settings: Settings) -> AsyncIterator[Sample]:
-        port = free_port()
-        directory = settings.directory / f"idle-{port}"
-        directory.mkdir(exist_ok=True)
-        async with serving(command(port), port=port, ready_path=path, directory=directory, core=None) as server:
+        async with server.serving(settings) as running:
             await asyncio.sleep(SETTLING_SECONDS)
 
             async def sample() -> float:
-                return resident_mebibytes(server.process)
+                return resident_mebibytes(running.process)
 
             yield sample
 
     return open_server
+
+
+NAMES = "Ask, Command, Context, Event, Module, Money, Query, Rejection, System, UnitOfWork"
+OURS = Startable(lambda port, folder: insula_command("shop.system:shop", port, folder), "/products")
+RAW_SERVER = Startable(lambda port, _: uvicorn_command(RAW, port), "/ready")
+FASTAPI_SERVER = Startable(lambda port, _: uvicorn_command(FASTAPI, port), "/ready")
+
+CASES = (
+    Case(
+        name="import insula",
+        unit="ms",
+        better="lower",
+        ours=Contender("Insula", importing("import insula")),
+        floor=Contender("asyncio, msgspec, uvloop, sqlite3", importing("import asyncio, msgspec, uvloop, sqlite3")),
+        peers=(
+            Contender("FastAPI", importing("import fastapi"), packages=("fastapi",)),
+            Contender("FastStream", importing("import faststream"), packages=("faststream",)),
+        ),
+        target="≤ 70 ms",
+    ),
+    Case(
+        name="import what a module uses",
+        unit="ms",
+        better="lower",
+        ours=Contender("Insula", importing(f"from insula import {NAMES}")),
+        floor=Contender("asyncio, msgspec, uvloop, sqlite3", importing("import asyncio, msgspec, uvloop, sqlite3")),
+        peers=(
+            Contender("FastAPI", importing("from fastapi import FastAPI"), packages=("fastapi",)),
+        ),
+    ),
+    Case(
+        name="first answer",
+        unit="ms",
+        better="lower",
+        ours=Contender("Insula, the shop", first_answer(OURS)),
+        floor=Contender("raw ASGI", first_answer(RAW_SERVER)),
+        peers=(Contender("FastAPI + SQLAlchemy", first_answer(FASTAPI_SERVER), packages=("fastapi",)),),
+        target="≤ 1,500 ms",
+        warm_up=False,
+    ),
+    Case(
+        name="idle memory",
+        unit="MiB",
+        better="lower",
+        ours=Contender("Insula, the shop", idle_memory(OURS)),
+        floor=Contender("raw ASGI", idle_memory(RAW_SERVER)),
+        peers=(Contender("FastAPI + SQLAlchemy", idle_memory(FASTAPI_SERVER), packages=("fastapi",)),),
+        target="≤ 120 MiB",
+        warm_up=False,
+    ),
+)
+
+if __name__ == "__main__":
+    run((__doc__ or "").partition("\n\n")[0], CASES, quick_rounds=1)

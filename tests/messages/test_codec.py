@@ -161,4 +161,3 @@ def test_a_message_with_every_immutable_kind_of_field_comes_back_as_it_was(messa
     assert {field: type(getattr(back, field)) for field in back.__struct_fields__} == {
         field: type(getattr(message, field)) for field in message.__struct_fields__
     }
-    assert encode(back) == data

@@ -17,6 +17,7 @@ from insula.messages.codec import encode, rejection_payload
 from insula.messages.message import Message
 from insula.messages.schema import REF_TEMPLATE
 from insula.messages.schema_generator import SchemaGenerator
+from insula.modules.paths import shape
 
 Schema = dict[str, Any]
 
@@ -70,12 +71,16 @@ class _Writer:
         self._bodies: dict[tuple[type[Message], tuple[str, ...]], type[msgspec.Struct]] = {}
         self._rejections: dict[type[Rejection], Schema] = {}
         self._operation_ids: set[str] = set()
+        self._named_paths: dict[str, Endpoint] = {}
         self._problem = self._schemas.schema(ProblemDocument)
 
     def document(self, endpoints: tuple[Endpoint, ...]) -> Schema:
         paths: dict[str, Schema] = {}
         for endpoint in endpoints:
-            paths.setdefault(_key_of_path(endpoint, paths), {})[endpoint.method.lower()] = self._operation(endpoint)
+            # Paths that differ only in the names of their fields count as one; the first names stand.
+            named = self._named_paths.setdefault(shape(endpoint.path), endpoint)
+            operation = self._operation(endpoint, named.path_parameters)
+            paths.setdefault(named.path, {})[endpoint.method.lower()] = operation
         modules = dict.fromkeys(endpoint.module for endpoint in endpoints)
         return {
             "openapi": "3.1.0",
@@ -85,7 +90,7 @@ class _Writer:
             "components": {"schemas": self._schemas.components},
         }
 
-    def _operation(self, endpoint: Endpoint) -> Schema:
+    def _operation(self, endpoint: Endpoint, path_names: tuple[str, ...]) -> Schema:
         summary, description = _texts(endpoint)
         operation: Schema = {
             "operationId": self._operation_id(endpoint),
@@ -94,7 +99,7 @@ class _Writer:
         }
         if description:
             operation["description"] = description
-        parameters = self._parameters(endpoint)
+        parameters = self._parameters(endpoint, path_names)
         if parameters:
             operation["parameters"] = parameters
         body = self._request_body(endpoint)
@@ -112,11 +117,11 @@ class _Writer:
         self._operation_ids.add(candidates[0])
         return candidates[0]
 
-    def _parameters(self, endpoint: Endpoint) -> list[Schema]:
+    def _parameters(self, endpoint: Endpoint, path_names: tuple[str, ...]) -> list[Schema]:
         fields = {field.name: field for field in msgspec.structs.fields(endpoint.message)}
         parameters = [
-            {"name": name, "in": "path", "required": True, "schema": self._schemas.schema(fields[name].type)}
-            for name in endpoint.path_parameters
+            {"name": shown, "in": "path", "required": True, "schema": self._schemas.schema(fields[name].type)}
+            for name, shown in zip(endpoint.path_parameters, path_names, strict=True)
         ]
         for name in endpoint.plan.query_parameters:
             parameters.append(self._query_parameter(fields[name]))
@@ -194,11 +199,6 @@ class _Writer:
 def _problem_response(description: str, schemas: list[Schema]) -> Schema:
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
-
-
-def _key_of_path(endpoint: Endpoint, paths: dict[str, Schema]) -> str:
-    """The path as documented: OpenAPI counts paths that differ in names of fields only as one."""
-    return endpoint.path
 
 
 def _texts(endpoint: Endpoint) -> tuple[str, str]:

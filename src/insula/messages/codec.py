@@ -17,7 +17,7 @@ from insula.messages.immutability import shown
 T = TypeVar("T")
 
 # How msgspec words its errors.
-_AT, _MISSING = " - at `", "Object missing required field `"
+_AT, _AT_KEY, _MISSING = " - at `", " - at `key` in `", "Object missing required field `"
 
 
 class MessageInvalid(Rejection, status=422):
@@ -59,19 +59,14 @@ A float that is not finite becomes null, since JSON has no such numbers. Raises 
 """
 
 
-def decoder(expected: Any) -> Callable[[bytes], Any]:
+@functools.cache
+def _made_decoder(expected: Any) -> Callable[[bytes], Any]:
     """The function that decodes JSON to that type; made once a type.
 
     Parameters: `expected`, a message class or any type that a message can hold. Unknown fields are ignored, so that
     an older version can read what a newer one wrote. The function raises MessageInvalid.
     Raises TypeError for a type that cannot be decoded, NameError for a field type that is not defined yet.
     """
-    made: Callable[[bytes], Any] = _decoder(expected)
-    return made
-
-
-@functools.cache
-def _decoder(expected: Any) -> Callable[[bytes], Any]:
     decode_json = msgspec.json.Decoder(expected, dec_hook=_from_builtin).decode
     name = getattr(expected, "__message_name__", None) or shown(expected)
 
@@ -82,6 +77,9 @@ def _decoder(expected: Any) -> Callable[[bytes], Any]:
             raise message_invalid(name, error) from None
 
     return decode
+
+
+decoder: Callable[[Any], Callable[[bytes], Any]] = _made_decoder
 
 
 def decode(data: bytes, expected: type[T]) -> T:
@@ -106,7 +104,8 @@ def message_invalid(message: str, error: Exception) -> MessageInvalid:
     """What went wrong in msgspec, with the path apart from the reason."""
     if isinstance(error, RecursionError):
         return MessageInvalid(message=message, path="", reason="nested too deeply")
-    reason, *inner_first = str(error).split(_AT)
+    # A key of a mapping is worded "... - at `key` in `$.prices`".
+    reason, *inner_first = str(error).replace(_AT_KEY, f" in a key{_AT}").split(_AT)
     path = "".join(part.removesuffix("`").removeprefix("$") for part in reversed(inner_first)).removeprefix(".")
     missing = reason.removeprefix(_MISSING)
     if missing != reason:

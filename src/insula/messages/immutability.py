@@ -34,6 +34,7 @@ _ADVICE: dict[Any, str] = {
     frozenset: f"{_SET}, saying what it holds",
     FrozenMap: f"{_MAP}, saying what it holds",
 }
+_MAP_KEYS = (str, int, Decimal, bytes, date, time, UUID, Enum)
 _CONTAINERS = (tuple, frozenset, FrozenMap)
 
 
@@ -75,6 +76,8 @@ def _check_parametrised(annotation: Any, origin: Any, path: str, above: frozense
     elif origin is typing.Literal:
         return
     elif origin in (typing.Union, types.UnionType) or origin in _CONTAINERS:
+        if origin is FrozenMap and not is_text_like(arguments[0], _MAP_KEYS):
+            raise TypeError(f"{path}: the keys of {shown(annotation)} must be text, numbers, dates, UUIDs or enums")
         for argument in arguments:
             if argument is not Ellipsis:
                 _check(argument, path, above)
@@ -110,6 +113,20 @@ def _advice_on_class(cls: type) -> str | None:
         if issubclass(cls, plain):
             return f'NewType("{cls.__name__}", {plain.__name__}): a subclass would come back as {plain.__name__}'
     return "a frozen msgspec.Struct"
+
+
+def is_text_like(annotation: Any, classes: tuple[type, ...]) -> bool:
+    """Whether all values of a type are of these classes, so that their text can stand for them; a bool is no int."""
+    if isinstance(annotation, typing.NewType):
+        return is_text_like(annotation.__supertype__, classes)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return is_text_like(arguments[0], classes)
+    if origin is typing.Literal:
+        return all(is_text_like(type(value), classes) for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return all(is_text_like(argument, classes) for argument in arguments)
+    return isinstance(annotation, type) and issubclass(annotation, classes) and annotation is not bool
 
 
 def _substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import types
 import typing
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -16,14 +15,15 @@ import msgspec
 
 from insula.kernel.errors import Rejection
 from insula.messages import codec
-from insula.messages.immutability import check_immutable, shown
+from insula.messages.immutability import check_immutable, is_text_like, shown
 from insula.messages.resolution import resolve
 
 R_co = TypeVar("R_co", covariant=True)
 
 Kind = Literal["command", "query", "event"]
 
-_KEY_TYPES = (str, int, UUID, Enum, date)
+# Their text is always the same for the same value; None has no order to keep.
+_KEY_TYPES = (str, int, UUID, Enum, date, type(None))
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
@@ -36,6 +36,7 @@ class MessageMeta(msgspec.StructMeta):
     __rejects__: tuple[type[Rejection], ...]
     __expires__: timedelta | None
     __result_type__: Any
+    __kind__: Kind | None
     __place__: tuple[str, int]
     __is_checked__: bool
 
@@ -62,6 +63,7 @@ class MessageMeta(msgspec.StructMeta):
         statement = sys._getframe(1)
         cls.__place__ = (statement.f_code.co_filename, statement.f_lineno)
         cls.__is_checked__ = namespace.get("__module__") == __name__
+        cls.__kind__ = None if cls.__is_checked__ else _inherited_kind(cls)
         cls.__result_type__ = None if cls.__is_checked__ else _declared_result(cls)
         if not cls.__is_checked__:
             _check_keywords(cls)
@@ -111,10 +113,10 @@ _KINDS: tuple[tuple[type[Message], Kind], ...] = ((Command, "command"), (Query, 
 
 def kind_of(message: Any) -> Kind:
     """Whether a message class is a command, a query or an event. Raises TypeError for any other class."""
-    for root, kind in _KINDS:
-        if isinstance(message, type) and issubclass(message, root) and message is not root:
-            return kind
-    raise TypeError(f"{shown(message)} is no message; subclass Command[R], Query[R] or Event")
+    kind: Kind | None = getattr(message, "__kind__", None)
+    if kind is None:
+        raise TypeError(f"{shown(message)} is no message; subclass Command[R], Query[R] or Event")
+    return kind
 
 
 def key_of(message: Message) -> str | None:
@@ -123,6 +125,8 @@ def key_of(message: Message) -> str | None:
     if field is None:
         return None
     value = getattr(message, field)
+    if type(value) is str:  # nearly always
+        return value
     if isinstance(value, Enum):
         value = value.value
     return None if value is None else str(value)
@@ -161,7 +165,7 @@ def _check_fields(message: type[Message]) -> None:
         try:
             hint = resolve(annotation, _names_around(owner), {message.__name__: message})
             check_immutable(hint, f"{message.__name__}.{field}")
-            if field == message.__key_field__ and not _is_key_type(hint):
+            if field == message.__key_field__ and not is_text_like(hint, _KEY_TYPES):
                 raise TypeError(
                     f"{message.__name__}.{field} is {shown(hint)} and cannot be the key; "
                     "use text, an int, a UUID, an enum or a date, whose text is always the same"
@@ -176,6 +180,8 @@ def _field_annotations(message: type[Message]) -> dict[str, tuple[Any, type]]:
     """Field -> its annotation as written, and the class that wrote it."""
     found: dict[str, tuple[Any, type]] = {}
     for ancestor in reversed(message.__mro__):
+        if not isinstance(ancestor, msgspec.StructMeta):
+            continue
         for name, annotation in inspect.get_annotations(ancestor).items():
             if name in message.__struct_fields__:
                 found[name] = (annotation, ancestor)
@@ -217,17 +223,8 @@ def _is_rejection(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Rejection)
 
 
-def _is_key_type(hint: Any) -> bool:
-    if isinstance(hint, typing.NewType):
-        return _is_key_type(hint.__supertype__)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return _is_key_type(arguments[0])
-    if origin is typing.Literal:
-        return all(isinstance(value, _KEY_TYPES) for value in arguments)
-    if origin in (typing.Union, types.UnionType):
-        return all(argument is type(None) or _is_key_type(argument) for argument in arguments)
-    return isinstance(hint, type) and issubclass(hint, _KEY_TYPES)
+def _inherited_kind(cls: type) -> Kind | None:
+    return next((kind for root, kind in _KINDS if root in cls.__mro__), None)
 
 
 def _declared_result(cls: type, parameters: Mapping[Any, Any] | None = None) -> Any:

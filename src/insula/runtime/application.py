@@ -76,8 +76,7 @@ class Application:
         for adapter in wired.bound:
             if hasattr(adapter, "__aenter__"):
                 await adapter.__aenter__()
-        for part in (*wired.receivers.values(), *wired.timers, *wired.relays):
-            await part.start()
+        await wired.start()
         for timer in wired.timers:
             self._begin(timer.run())
         for receiver in wired.receivers.values():

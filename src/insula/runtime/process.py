@@ -7,10 +7,12 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from insula.adapters.asgi.application import HttpApplication
+from insula.adapters.asgi.exchange import CallerOf
 from insula.adapters.asgi.server import serve
+from insula.edge.headers import Headers
 from insula.kernel.context import ANONYMOUS, Caller
 from insula.kernel.ids import Uuid7
 from insula.modules import System
@@ -67,11 +69,13 @@ def http_face(application: Application, token: str, stopping: asyncio.Event) -> 
     )
 
 
-def _caller_from(header: str) -> Callable[[Mapping[str, str]], Caller]:
-    """Who asks, as a trusted proxy says in `header`; everybody is anonymous when none is configured."""
+def _caller_from(header: str) -> CallerOf | None:
+    """Who asks, as a trusted proxy says in `header`; None when none is configured: everybody is anonymous."""
+    if not header:
+        return None
 
-    def caller_of(headers: Mapping[str, str]) -> Caller:
-        subject = headers.get(header, "") if header else ""
+    def caller_of(headers: Headers) -> Caller:
+        subject = headers.get(header)
         return Caller(subject) if subject else ANONYMOUS
 
     return caller_of

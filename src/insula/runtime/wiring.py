@@ -48,6 +48,15 @@ class Wired:
     timers: list[Timers]
     bound: list[Any] = field(default_factory=list)
 
+    async def start(self) -> None:
+        """Pick up what the last run left: parked keys, schedules, cursors."""
+        for receiver in self.receivers.values():
+            await receiver.start()
+        for timers in self.timers:
+            await timers.start()
+        for relay in self.relays:
+            await relay.start()
+
 
 def wire(
     system: System,

@@ -81,8 +81,7 @@ class Scenario:
         )  # fmt: skip
         self._wired = wired
         prepare(wired)
-        for part in (*wired.receivers.values(), *wired.timers, *wired.relays):
-            await part.start()
+        await wired.start()
 
     async def _close(self) -> None:
         for database in self.wired.databases.values():

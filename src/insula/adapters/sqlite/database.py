@@ -78,8 +78,7 @@ class SqliteDatabase(Queries):
             if tables is not None and migrations is None:
                 _create_missing(self._connection, tables, self._path)
         except BaseException:
-            self._connection.shut()
-            self._lock.release()
+            self.let_go()
             raise
         self._writer = Writer(
             self._connection, self._name, self._clock,
@@ -185,18 +184,21 @@ class SqliteDatabase(Queries):
         """Rows of committed state."""
         return await self._reader.rows(executable(statement), parameters)
 
+    def let_go(self) -> None:
+        """Close the file of a database that was opened but not prepared."""
+        self._connection.shut()
+        self._lock.release()
+
     async def close(self) -> None:
         """Finish the commit under way, close every connection and let go of the file."""
         await self._writer.close()
         self._threads.shutdown()
         self._reader.close()
-        self._connection.shut()
-        self._lock.release()
+        self.let_go()
 
 
 def _opened(path: Path) -> Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         return open_writer(path)
     except (sqlite3.Error, OSError) as error:
         failure = machine_failure(error, str(path)) or f"{path}: {error}; check the path and its permissions"

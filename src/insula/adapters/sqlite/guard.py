@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Coroutine, Generator
-from types import CodeType, FrameType
+from types import CodeType, CoroutineType, FrameType
 from typing import Any, Protocol, TypeVar
 
 from insula.store.errors import ForeignAwait
@@ -58,12 +58,12 @@ def _place(code: CodeType, line: int) -> str:
     return f"{code.co_filename.rpartition('/')[2]}:{line}"
 
 
-def _line_of(coroutine: Coroutine[Any, Any, Any]) -> str:
+def _line_of(coroutine: object) -> str:
     """Where the user's own code stands: the deepest frame of the handler's file."""
-    code = coroutine.cr_code
-    place, awaited = "?", coroutine
-    while awaited is not None and getattr(awaited, "cr_frame", None) is not None:
-        if awaited.cr_code.co_filename == code.co_filename:
+    place, awaited, file = "?", coroutine, ""
+    while isinstance(awaited, CoroutineType) and awaited.cr_frame is not None:
+        file = file or awaited.cr_code.co_filename
+        if awaited.cr_code.co_filename == file:
             place = _place(awaited.cr_code, awaited.cr_frame.f_lineno)
         awaited = awaited.cr_await
     return place

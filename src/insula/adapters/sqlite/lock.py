@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from insula.kernel.errors import InsulaError
+from insula.kernel.errors import ConfigurationError, InsulaError
 
 
 class AlreadyOpen(InsulaError):
@@ -22,7 +22,11 @@ class FileLock:
 
     def acquire(self) -> None:
         """Take the lock or raise `AlreadyOpen` naming the process that has it."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"{self._path}: {error.strerror}; check the directory and its permissions") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

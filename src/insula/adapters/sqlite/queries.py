@@ -97,7 +97,7 @@ class Queries:
 
     async def parked_keys(self) -> Collection[tuple[str, str, str]]:
         """Every (consumer, source, key) that has parked messages."""
-        return {(consumer, source, key) for consumer, source, key in await self._reader.rows(_KEYS)}
+        return {(row.consumer, row.source, row.key) for row in await self._reader.rows(_KEYS)}
 
     async def parked_due(self, now: datetime, limit: int) -> Sequence[Parked]:
         """Heads of their key whose next attempt is due."""

@@ -1,0 +1,161 @@
+"""Serving an ASGI application over HTTP/1.1 with uvicorn, inside an event loop that the caller owns."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from insula.adapters.asgi.interface import Asgi
+from insula.adapters.asgi.lifespan import Lifespan
+from insula.kernel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from uvicorn.server import Server as _Server
+
+DRAIN_SECONDS = 30.0
+_KEEP_ALIVE_SECONDS = 75
+_BACKLOG = 2048
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(
+    application: Asgi,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    stopping: asyncio.Event,
+    at_once: asyncio.Event | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> None:
+    """Serve until `stopping` is set, then drain: take no new connection, finish the requests under way, close.
+
+    Signals are the caller's (see `stop_on_signals`).
+
+    Parameters: `host` (default: this machine only) and `port`, 0 for any free one; `stopping`, set to drain; `at_once`, set to stop without
+    waiting for requests under way; `on_ready`, called with the address once requests are answered; `drain_seconds`,
+    after which what still runs is cancelled (default 30).
+    Raises ConfigurationError if the address cannot be used, or if the application refuses to start.
+    """
+    listener = _listen(host, port)
+    lifespan = Lifespan(application, "the application")
+    try:
+        await lifespan.start()
+    except BaseException:
+        listener.close()
+        raise
+    server = _Uvicorn(_configuration(application, drain_seconds), lambda: _ready(listener, on_ready))
+    try:
+        await _run(server, listener, stopping, at_once or asyncio.Event())
+    finally:
+        listener.close()
+        gc.unfreeze()
+        if at_once is None or not at_once.is_set():
+            await lifespan.stop()
+
+
+@contextmanager
+def stop_on_signals(stopping: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
+    """While inside, the first SIGTERM or SIGINT sets `stopping`, a second one `at_once`.
+
+    For the main thread's running loop; afterwards the signals mean what they meant before.
+    """
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+
+    def stop() -> None:
+        (at_once if stopping.is_set() else stopping).set()
+
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server without its own signal handlers, and with a word when it is ready."""
+
+    def __init__(self, configuration: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(configuration)
+        self._on_started = on_started
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_started()
+
+
+def _configuration(application: Asgi, drain_seconds: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        loop="none",  # the loop runs already
+        http="httptools",
+        lifespan="off",  # ours is told apart from a crash and names its reason
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,  # type: ignore[arg-type]
+    )
+
+
+async def _run(server: _Uvicorn, listener: socket.socket, stopping: asyncio.Event, at_once: asyncio.Event) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+    waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(at_once.wait())]
+    try:
+        await asyncio.wait([serving, *waits], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await asyncio.wait([serving, waits[1]], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+    finally:
+        for task in waits:
+            task.cancel()
+        if not serving.done():
+            await _abandon(server, serving)
+
+
+async def _abandon(server: _Uvicorn, serving: asyncio.Task[None]) -> None:
+    """Cut every connection and cancel what runs."""
+    running = list(server.server_state.tasks)
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    for task in (*running, serving):
+        task.cancel()
+    await asyncio.wait([*running, serving])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"cannot serve HTTP at {host}:{port}: {reason}; choose another host or port") from None
+
+
+def _ready(listener: socket.socket, on_ready: Callable[[str], None] | None) -> None:
+    # What is there now stays: the collector need not look at it again at every request's garbage.
+    gc.collect()
+    gc.freeze()
+    if on_ready is not None:
+        host, port = listener.getsockname()[:2]
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
