@@ -14,3 +14,22 @@ from insula.modules import Module as Module
 from insula.modules import System as System
 from insula.store.unit_of_work import SyncUnitOfWork as SyncUnitOfWork
 from insula.store.unit_of_work import UnitOfWork as UnitOfWork
+
+__all__ = [
+    "Ask",
+    "Bus",
+    "Caller",
+    "Clock",
+    "Command",
+    "Context",
+    "Event",
+    "Failure",
+    "InsulaError",
+    "Module",
+    "Money",
+    "Query",
+    "Rejection",
+    "SyncUnitOfWork",
+    "System",
+    "UnitOfWork",
+]

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 def complaints(source: str, place: str) -> str:
     """What ruff, as this project configures it, says about the source at that place."""
-    command = [Path(sys.executable).with_name("ruff"), "check", "--no-cache", "--stdin-filename", ROOT / place, "-"]
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    command = [ruff, "check", "--no-cache", "--stdin-filename", str(ROOT / place), "-"]
     return subprocess.run(command, cwd=ROOT, input=source, capture_output=True, text=True, check=False).stdout
 
 

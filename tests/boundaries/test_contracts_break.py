@@ -115,7 +115,7 @@ def tree(tmp_path: Path) -> Path:
 
 def lint(tree: Path) -> str:
     """What lint-imports says about the copy, not about the installed package."""
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     environment = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree / 'examples'}", "COLUMNS": "200"}
     ran = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     return ran.stdout + ran.stderr

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from random import Random
 
 from support.processes import northwind, pause, running, start_tool, tool
+
+from insula.kernel.randomness import SeededRandomness
 
 KILLS = 10
 
 
 def test_orders_survive_ten_kills_of_the_process(tmp_path: Path) -> None:
-    chance = Random(7)
+    chance = SeededRandomness(7)
     with running(tmp_path / "data") as shop:
         traffic = start_tool("-m", "shop.traffic", "--url", shop.url, *northwind(), "--json", "--patience", "120")
         kills = 0
         try:
             while traffic.poll() is None and kills < KILLS:
-                pause(chance.uniform(0.2, 0.6))
+                pause(0.2 + 0.4 * chance.random())
                 if traffic.poll() is None:
                     shop.kill()
                     kills += 1

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select
+
 from insula import Ask, Caller, Command, Context, Event, Module, Query, Rejection, SyncUnitOfWork, System, UnitOfWork
 from insula.kernel.ids import INSULA_NAMESPACE, derive
-from insula.store.database import ParkedState
+from insula.store.database import ParkedState, Scope
 from insula.store.errors import AskedWhileWriting, ForeignAwait, MessageIdReused
 from insula.testing import Scenario
-from sqlalchemy import Column, Integer, MetaData, String, Table, func, insert, select
 
 
 class Refused(Rejection, status=409):
@@ -120,14 +121,6 @@ def build() -> tuple[System, Module, Module, Table, World]:
         return int(work.scalar(select(func.count()).select_from(copies)))
 
     return System("copying", writer, copier), writer, copier, copies, world
-
-
-async def copied(scenario: Scenario, copier: Module, copies: Table) -> dict[str, list[int]]:
-    """The numbers copied, in order, by key."""
-    found: dict[str, list[int]] = {}
-    for row in await scenario.rows(copier, select(copies.c.key, copies.c.number).order_by(copies.c["number"].op("+")(0))):
-        found.setdefault(row.key, []).append(row.number)
-    return found
 
 
 async def order_of(scenario: Scenario, copier: Module, key: str) -> list[int]:
@@ -256,8 +249,6 @@ async def _forget_everything(work: Any) -> None:
 
 
 def _scope() -> Any:
-    from insula.store.database import Scope
-
     return Scope("test")
 
 
@@ -334,7 +325,7 @@ async def test_a_rejection_from_an_event_handler_is_a_dead_letter_at_once() -> N
 
 
 async def test_pruning_keeps_what_a_redelivery_could_still_need() -> None:
-    system, _, copier, _, _ = build()
+    system, *_ = build()
     async with Scenario(system) as scenario:
         for number in range(5):
             await scenario.call(Record(key="k", number=number))

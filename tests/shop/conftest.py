@@ -99,7 +99,7 @@ def total_of(lines: tuple[PricedLine, ...]) -> Money:
     return Money.total((line.total for line in lines), lines[0].total.currency)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def given() -> Given:
     return Given()
 

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Column, Integer, MetaData, String, Table
+
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.kernel.clock import SystemClock
 from insula.kernel.context import MessageContext
 from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.messaging.outgoing import OutgoingMessages
 from insula.store.database import Mark, Scope
-from sqlalchemy import Column, Integer, MetaData, String, Table
 
 TABLES = MetaData()
 NOTES = Table("notes", TABLES, Column("id", Integer, primary_key=True), Column("text", String, nullable=False))

@@ -35,7 +35,11 @@ class SystemProcess:
         command = [sys.executable, "-m", "insula.cli", "run", self._target, "--port", str(self.port)]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [*command, "--directory", str(self.directory)], cwd=self._cwd, env=_ENVIRONMENT, stdout=output, stderr=output
+                [*command, "--directory", str(self.directory)],
+                cwd=self._cwd,
+                env=_ENVIRONMENT,
+                stdout=output,
+                stderr=output,
             )
         self._wait_until_ready()
 
@@ -47,7 +51,10 @@ class SystemProcess:
                 break
             try:
                 found = json.loads(presence.read_bytes())
-                if found["pid"] == self._process.pid and urlopen(f"{found['url']}/_insula/ready", timeout=2).status == 200:
+                if (
+                    found["pid"] == self._process.pid
+                    and urlopen(f"{found['url']}/_insula/ready", timeout=2).status == 200
+                ):
                     self.port = int(found["url"].rpartition(":")[2])
                     return
             except (OSError, ValueError):
@@ -101,7 +108,12 @@ def tool(*arguments: str, timeout_seconds: float = 240) -> subprocess.CompletedP
 def start_tool(*arguments: str) -> subprocess.Popen[str]:
     """The same in the background."""
     return subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env=_ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=_ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -111,6 +123,6 @@ def pause(seconds: float) -> None:
 
 
 def northwind() -> list[str]:
-    """Options for the shop's traffic: the Northwind folder where it is at hand, made-up orders of the same number else."""
+    """Options for the shop's traffic: the Northwind folder where it is at hand, as many made-up orders else."""
     folder = ROOT.parent / "shared" / "data" / "northwind"
     return ["--northwind", str(folder)] if folder.is_dir() else ["--orders", "830"]

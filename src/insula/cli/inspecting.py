@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from insula.cli.client import request
@@ -67,7 +68,11 @@ def _findings(target: str | None, configuration: Configuration) -> Iterator[tupl
     yield "insula", True, importlib.metadata.version("insula")
     directory = Path(configuration.store.directory)
     nearest = directory if directory.exists() else directory.absolute().parent
-    yield "directory", os.access(nearest, os.W_OK), f"{directory} ({'there' if directory.exists() else 'made at start'})"
+    yield (
+        "directory",
+        os.access(nearest, os.W_OK),
+        f"{directory} ({'there' if directory.exists() else 'made at start'})",
+    )
     try:
         running = presence.read(directory)
         yield "process", True, f"{running.pid} at {running.url}" if running else "none runs here"
@@ -133,7 +138,8 @@ def _print(envelope: Envelope, *, as_json: bool) -> None:
         return
     when = envelope.time.isoformat(timespec="milliseconds")
     Console(soft_wrap=True).print(
-        f"{when}  {envelope.source}:{envelope.position}  [bold]{envelope.type}[/]  {envelope.data.decode()}  {envelope.id}",
+        f"{when}  {envelope.source}:{envelope.position}  [bold]{envelope.type}[/]  "
+        f"{escape(envelope.data.decode())}  {envelope.id}",
         highlight=False,
     )
 

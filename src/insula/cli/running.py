@@ -118,7 +118,10 @@ def with_overrides(
 
 
 def _log_to_terminal() -> None:
-    interactive = sys.stderr.isatty()
-    handler: logging.Handler = RichHandler(console=Console(stderr=True), show_path=False) if interactive else logging.StreamHandler()
-    logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(message)s" if interactive else "%(asctime)s %(levelname)s %(name)s %(message)s")  # fmt: skip
+    handler: logging.Handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    if sys.stderr.isatty():
+        handler = RichHandler(console=Console(stderr=True), show_path=False)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -34,7 +34,7 @@ def system(name: Annotated[str, typer.Argument(help="Like booking: becomes a fol
         root / "insula.toml": templates.CONFIGURATION,
         root / name / "__init__.py": templates.PACKAGE,
         root / name / "system.py": templates.SYSTEM,
-        **_module_files(root / name, name, "greetings"),
+        **_module_files(root / name, "greetings"),
     }
     _write(files, {"system": name, **_names("greetings", "say_hello")}, dry_run=dry_run)
     if not dry_run:
@@ -50,7 +50,7 @@ def module(path: Annotated[Path, typer.Argument(help="Like booking/rooms: a fold
     Example: insula new module booking/rooms
     """
     name, package = _checked(path.name), _checked(path.parent.name)
-    _write(_module_files(path.parent, package, name), {"system": package, **_names(name, "say_hello")}, dry_run=dry_run)
+    _write(_module_files(path.parent, name), {"system": package, **_names(name, "say_hello")}, dry_run=dry_run)
     if not dry_run:
         Console().print(f"next: from {package}.{name}.module import {name}, and add it to the System")
 
@@ -66,7 +66,9 @@ def new_slice(path: Annotated[Path, typer.Argument(help="Like booking/rooms/book
     name = _checked(path.name.removesuffix(".py"))
     owner, package = _checked(path.parent.name), _checked(path.parent.parent.name)
     if not (path.parent / "module.py").is_file():
-        raise ConfigurationError(f"{path.parent}: is no module (it has no module.py); write it with `insula new module`")
+        raise ConfigurationError(
+            f"{path.parent}: is no module (it has no module.py); write it with `insula new module`"
+        )
     names = {"system": package, **_names(owner, name)}
     files = {
         path.parent / f"{name}.py": templates.SLICE_ALONE,
@@ -75,7 +77,7 @@ def new_slice(path: Annotated[Path, typer.Argument(help="Like booking/rooms/book
     _write(files, names, dry_run=dry_run)
 
 
-def _module_files(package: Path, system_name: str, name: str) -> dict[Path, str]:
+def _module_files(package: Path, name: str) -> dict[Path, str]:
     folder = package / name
     return {
         folder / "__init__.py": templates.MODULE_PACKAGE,

@@ -18,7 +18,9 @@ def find_system(target: str | None, configuration: Configuration) -> System:
     """
     text = target or configuration.system
     if not text:
-        raise ConfigurationError('which system? Give one, like `insula run shop.system:shop`, or system = "…" in insula.toml')
+        raise ConfigurationError(
+            'which system? Give one, like `insula run shop.system:shop`, or system = "…" in insula.toml'
+        )
     module_name, _, attribute = text.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -32,7 +34,9 @@ def find_system(target: str | None, configuration: Configuration) -> System:
     if not attribute:
         found = [value for value in vars(module).values() if isinstance(value, System)]
         if len(found) != 1:
-            raise ConfigurationError(f"{text}: name the system, like {module_name}:shop ({len(found)} systems are there)")
+            raise ConfigurationError(
+                f"{text}: name the system, like {module_name}:shop ({len(found)} systems are there)"
+            )
         return found[0]
     system = getattr(module, attribute, None)
     if not isinstance(system, System):

@@ -123,8 +123,7 @@ class _Writer:
             {"name": shown, "in": "path", "required": True, "schema": self._schemas.schema(fields[name].type)}
             for name, shown in zip(endpoint.path_parameters, path_names, strict=True)
         ]
-        for name in endpoint.plan.query_parameters:
-            parameters.append(self._query_parameter(fields[name]))
+        parameters.extend(self._query_parameter(fields[name]) for name in endpoint.plan.query_parameters)
         if endpoint.is_command:
             parameters.append(_IDEMPOTENCY_KEY)
         return parameters

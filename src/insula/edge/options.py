@@ -44,9 +44,8 @@ def timeout_of_request(values: Sequence[str]) -> float:
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds > 0):
-        raise refuse(
-            400, "RequestTimeoutInvalid", "The header Request-Timeout takes one positive number of seconds, such as 2.5."
-        )
+        detail = "The header Request-Timeout takes one positive number of seconds, such as 2.5."
+        raise refuse(400, "RequestTimeoutInvalid", detail)
     return seconds
 
 

@@ -92,7 +92,8 @@ class RequestRefused(InsulaError):
 def refuse(status: int, code: str, detail: str, *headers: tuple[str, str]) -> RequestRefused:
     """A refusal of the request for reasons of HTTP.
 
-    Parameters: `status`, the HTTP status; `code`, for programs; `detail`, what is wrong and what to do; `headers`, to send along.
+    Parameters: `status`, the HTTP status; `code`, for programs; `detail`, what is wrong and what to do; `headers`, to
+    send along.
     """
     return RequestRefused(Problem(status, code, TITLES[status], detail, headers=headers))
 
@@ -156,7 +157,7 @@ def _problem_of_failure(error: Failure) -> Problem:
 
 
 def pointer(path: str) -> str:
-    """A path such as "lines[0].sku" as a JSON Pointer in a fragment (RFC 6901, section 6); steps unknown are left out."""
+    """A path such as "lines[0].sku" as a JSON Pointer in a fragment (RFC 6901, 6); unknown steps are left out."""
     steps = [step for step in _PATH_STEP.findall(path) if step != "..."]
     return "#" + "".join(f"/{step.replace('~', '~0')}" for step in steps)
 

@@ -47,7 +47,8 @@ def _from_builtin(expected: Any, value: Any) -> Any:
         except msgspec.ValidationError as error:
             # msgspec adds the path up to this field to a ValueError only, behind the path from here on.
             raise ValueError(str(error)) from None
-    raise TypeError(f"{shown(expected)} has no JSON form; use a type that a message can hold")
+    # A TypeError would be taken for a fault of what was sent.
+    raise NotImplementedError(f"{shown(expected)} has no JSON form; use a type that a message can hold")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_to_builtin)
@@ -65,7 +66,7 @@ def _made_decoder(expected: Any) -> Callable[[bytes], Any]:
 
     Parameters: `expected`, a message class or any type that a message can hold. Unknown fields are ignored, so that
     an older version can read what a newer one wrote. The function raises MessageInvalid.
-    Raises TypeError for a type that cannot be decoded, NameError for a field type that is not defined yet.
+    Raises TypeError for a type that cannot be decoded (NotImplementedError on first use), NameError for a field type that is not defined yet.
     """
     decode_json = msgspec.json.Decoder(expected, dec_hook=_from_builtin).decode
     name = getattr(expected, "__message_name__", None) or shown(expected)

@@ -58,7 +58,7 @@ class MessageMeta(msgspec.StructMeta):
         cls.__message_name__ = class_name if name is None else name
         cls.__version__ = version
         cls.__key_field__ = getattr(cls, "__key_field__", None) if key is None else key
-        cls.__rejects__ = getattr(cls, "__rejects__", ()) if rejects is None else tuple(rejects)
+        cls.__rejects__ = getattr(cls, "__rejects__", ()) if rejects is None else rejects
         cls.__expires__ = getattr(cls, "__expires__", None) if expires is None else expires
         statement = sys._getframe(1)
         cls.__place__ = (statement.f_code.co_filename, statement.f_lineno)
@@ -212,6 +212,8 @@ def _check_keywords(cls: MessageMeta) -> None:
     if cls.__rejects__ and Command not in cls.__mro__ and Query not in cls.__mro__:
         raise TypeError(f"{name}: rejects= is for commands and queries; nobody waits for the answer to an event")
     codes: dict[str, type[Rejection]] = {}
+    if not isinstance(cls.__rejects__, tuple):
+        raise TypeError(f"{name}: rejects= takes a tuple of Rejections, such as rejects=(TooSmall,)")
     for rejection in cls.__rejects__:
         if not _is_rejection(rejection):
             raise TypeError(f"{name}: rejects= holds {rejection!r}, which is no subclass of Rejection")
@@ -233,10 +235,14 @@ def _declared_result(cls: type, parameters: Mapping[Any, Any] | None = None) -> 
         origin, arguments = typing.get_origin(base) or base, typing.get_args(base)
         given = tuple((parameters or {}).get(argument, argument) for argument in arguments)
         if origin in (Command, Query):
-            return given[0] if given else None
+            if not given:
+                raise TypeError(f"{cls.__name__}: say what it answers, such as {origin.__name__}[None]")
+            return given[0]
         if isinstance(origin, MessageMeta):
             inner = dict(zip(getattr(origin, "__parameters__", ()), given, strict=False))
-            return _declared_result(origin, inner)
+            result = _declared_result(origin, inner)
+            if result is not None:
+                return result
     return None
 
 

@@ -91,7 +91,9 @@ class Bus:
                 return await self.deliver(message, context, repeatable=message_id is not None)
         except TimeoutError as error:
             name = type(message).__name__
-            raise DeadlineExceeded(f"{name} took longer than {timeout_seconds:g} s; it may still have happened") from error
+            raise DeadlineExceeded(
+                f"{name} took longer than {timeout_seconds:g} s; it may still have happened"
+            ) from error
 
     async def deliver(self, message: Any, context: MessageContext, *, repeatable: bool = False) -> Any:
         """Hand a message to its handler under a given context."""
@@ -144,7 +146,8 @@ class Ask:
         writing = getattr(invocation.unit, "writing", None)
         if writing is not None:
             raise AskedWhileWriting(
-                f"{invocation.handler.place} asked {type(query).__name__} after its first statement ({writing}). Ask first"
+                f"{invocation.handler.place} asked {type(query).__name__} after its first statement ({writing}). "
+                "Ask first, then write"
             )
         own = MessageContext(
             self._ids.new(), context.correlation_id, context.message_id, context.caller, context.trace, context.deadline

@@ -90,9 +90,7 @@ class Dispatcher:
         except Duplicate as before:
             return self._repeated(handler, before.answer, mark)
 
-    async def sent(
-        self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope
-    ) -> Any:
+    async def sent(self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope) -> Any:
         """Run a durable command: its answer, yes or no, is kept with the mark."""
         scope.answer, scope.reject = encode, _encoded
         return await self.run(handler, message, context, mark, scope)

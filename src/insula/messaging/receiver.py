@@ -70,7 +70,9 @@ class Receiver:
     def _key(self, handler: Handler, envelope: Envelope) -> Key:
         return (handler.name, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
 
-    def _in_turn(self, key: Key, action: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> asyncio.Task[None]:
+    def _in_turn(
+        self, key: Key, action: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
+    ) -> asyncio.Task[None]:
         """Run `action` after everything begun earlier for the same key; if that failed, fail too, to keep the order."""
         before = self._tails.get(key)
 
@@ -203,11 +205,17 @@ class Receiver:
 
     async def revive(self, sequences: Sequence[int]) -> int:
         """Let dead letters be tried again at once, from their first attempt; returns how many."""
-        parked = [each for each in await self.database.parked_list(dead_only=False, limit=10_000) if each.sequence in sequences]
+        parked = [
+            each
+            for each in await self.database.parked_list(dead_only=False, limit=10_000)
+            if each.sequence in sequences
+        ]
 
         async def body(unit: Unit) -> None:
             for each in parked:
-                await unit.repark(each.sequence, attempts=0, due=self._clock.now(), state=ParkedState.WAITING, error=each.error)
+                await unit.repark(
+                    each.sequence, attempts=0, due=self._clock.now(), state=ParkedState.WAITING, error=each.error
+                )
 
         if parked:
             await self.database.perform(body, Scope(f"{self.module}: retrying dead letters"))
@@ -216,7 +224,9 @@ class Receiver:
 
     async def drop(self, sequence: int) -> bool:
         """Give a parked message up: it counts as taken, and its key flows on. False if there is none."""
-        parked = [each for each in await self.database.parked_list(dead_only=False, limit=10_000) if each.sequence == sequence]
+        parked = [
+            each for each in await self.database.parked_list(dead_only=False, limit=10_000) if each.sequence == sequence
+        ]
         for each in parked:
             await self._in_turn((each.consumer, each.source, each.key), self._drop, each)
         self.on_parked()

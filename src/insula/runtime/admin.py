@@ -77,7 +77,9 @@ class Admin:
         given = request.headers.get("authorization", "").encode()
         if hmac.compare_digest(given, self._expected):
             return None
-        return _answer({"title": "Unauthorized", "status": 401, "detail": "this endpoint asks for the admin token"}, 401)
+        return _answer(
+            {"title": "Unauthorized", "status": 401, "detail": "this endpoint asks for the admin token"}, 401
+        )
 
     async def _status(self, request: Request) -> Response:
         return self._refused(request) or _answer(await status_of(self._application))

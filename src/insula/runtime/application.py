@@ -93,7 +93,7 @@ class Application:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop moving messages, save cursors, close every database. What is not yet delivered is delivered next time."""
+        """Stop moving messages, save cursors, close every database; what is not delivered yet is delivered next time."""
         self.ready = False
         for task in self._tasks:
             task.cancel()
@@ -133,6 +133,4 @@ class Application:
 
     def lines(self) -> Sequence[str]:
         """What runs, a line per module."""
-        return [
-            f"{module.name}: {self.directory / module.name}.db" for module in self.system.modules
-        ]
+        return [f"{module.name}: {self.directory / module.name}.db" for module in self.system.modules]

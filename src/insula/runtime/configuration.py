@@ -49,7 +49,7 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be configured; each section has its own defaults. `system` is what the tool runs by default."""
+    """Everything that can be configured. `system` is what the command line is about by default."""
 
     system: str = ""
     http: Http = Http()

@@ -131,7 +131,7 @@ class Unit(UnitOfWork, Protocol):
     async def close(self, mark: Mark, outcome: Outcome) -> None: ...
 
 
-class Duplicate(Exception):  # noqa: N818 - a signal, not an error: the message was taken before
+class Duplicate(Exception):
     """The message was marked before; carries what was answered then."""
 
     def __init__(self, answer: Answer) -> None:
@@ -181,8 +181,9 @@ class Database(Protocol):
     async def timers_due(self, now: datetime, limit: int) -> Sequence[Timer]: ...
     async def timers_next(self) -> datetime | None: ...
     async def timers_recurring(self) -> Sequence[Timer]: ...
-    async def prune(self, *, marks: dict[str, int], answers_before: datetime, log_below: int, log_before: datetime,
-                    limit: int) -> int:
+    async def prune(
+        self, *, marks: dict[str, int], answers_before: datetime, log_below: int, log_before: datetime, limit: int
+    ) -> int:
         """Delete marks no redelivery can need (per source, up to a position), answers and log rows past retention."""
         ...
 

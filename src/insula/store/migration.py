@@ -90,12 +90,16 @@ def pending(found: Sequence[Migration], applied: Sequence[Applied], owner: str) 
     for record in applied:
         migration = by_number.get(record.number)
         if migration is None:
-            raise MigrationEdited(f"{owner}: migration {record.number:04}_{record.name} was applied but its file is gone")
+            raise MigrationEdited(
+                f"{owner}: migration {record.number:04}_{record.name} was applied but its file is gone"
+            )
         if migration.checksum != record.checksum:
             raise MigrationEdited(f"{migration.path} was edited after it was applied; restore it and write a new one")
     newest = max((record.number for record in applied), default=0)
     outstanding = [migration for migration in found if migration.number not in {record.number for record in applied}]
     for migration in outstanding:
         if migration.number < newest:
-            raise MigrationEdited(f"{migration.path} comes before {newest:04}, which was applied; give it a higher number")
+            raise MigrationEdited(
+                f"{migration.path} comes before {newest:04}, which was applied; give it a higher number"
+            )
     return outstanding

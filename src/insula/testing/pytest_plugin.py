@@ -18,7 +18,7 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
         return None
     if any(pyfuncitem.get_closest_marker(name) for name in _OTHERS):
         return None
-    names = pyfuncitem._fixtureinfo.argnames
+    names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own call does
     arguments = {name: pyfuncitem.funcargs[name] for name in names}
     asyncio.run(pyfuncitem.obj(**arguments))
     return True

@@ -130,7 +130,9 @@ class Scenario:
             await self._collect()
             if moved == 0 and not await self._wait_for_retry():
                 return
-        raise Unsettled(f"{self.system.name}: still busy after {_ROUNDS} rounds; the last events: {self._published[-5:]}")
+        raise Unsettled(
+            f"{self.system.name}: still busy after {_ROUNDS} rounds; the last events: {self._published[-5:]}"
+        )
 
     async def _wait_for_retry(self) -> bool:
         due = [each for each in [await database.parked_next() for database in self.wired.databases.values()] if each]
@@ -158,7 +160,6 @@ class Scenario:
 
     async def deliver(self, event: Event, *, source: str = "test") -> None:
         """Hand an event to every consumer, as if a module outside this scenario had published it."""
-        from insula.testing.outside import envelope_for
 
         envelope = envelope_for(event, source, self.clock)
         for receiver in self.wired.receivers.values():

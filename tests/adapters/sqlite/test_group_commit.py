@@ -7,15 +7,16 @@ import sqlite3
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from support.notes import NOTES, OpenDatabase, add_note, scope, texts, together
+
 from insula.adapters.sqlite.errors import StatementDenied
 from insula.kernel.errors import Rejection, StorageFull, Unavailable
 from insula.messages import Event
 from insula.store.database import Duplicate, Outcome
 from insula.store.errors import ForeignAwait, ReadOnly
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class TooLong(Rejection, status=422):
@@ -83,7 +84,8 @@ async def test_awaiting_something_foreign_while_writing_fails_that_unit_alone(op
 
 
 @pytest.mark.parametrize(
-    "statement", ["commit", "rollback", "savepoint mine", "begin", "attach ':memory:' as other", "pragma foreign_keys=0"]
+    "statement",
+    ["commit", "rollback", "savepoint mine", "begin", "attach ':memory:' as other", "pragma foreign_keys=0"],
 )
 async def test_transaction_control_in_user_sql_is_refused(open_database: OpenDatabase, statement: str) -> None:
     async with open_database() as database:

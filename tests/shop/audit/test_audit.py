@@ -1,5 +1,6 @@
 """The audit finds nothing in honest books, and each kind of lie in false ones."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,8 +36,13 @@ def violated(books: Books) -> set[str]:
     return {finding.invariant for finding in audit(books) if not finding.holds}
 
 
-async def test_honest_books_hold(given: Any) -> None:
-    findings = audit(await honest_books(given))
+@pytest.fixture(scope="module")
+def books(given: Any) -> Books:
+    return asyncio.run(honest_books(given))
+
+
+def test_honest_books_hold(books: Books) -> None:
+    findings = audit(books)
     assert [finding.violations for finding in findings] == [()] * len(INVARIANTS)
     figures = {finding.invariant: finding.figures for finding in findings}
     assert figures["every order is confirmed, or cancelled with a reason"] == {
@@ -120,11 +126,11 @@ LIES: dict[str, tuple[Callable[[Books], Books], str]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-async def test_false_books_are_found_out(given: Any, lie: str) -> None:
+def test_false_books_are_found_out(books: Books, lie: str) -> None:
     falsify, invariant = LIES[lie]
-    assert invariant in violated(falsify(await honest_books(given)))
+    assert invariant in violated(falsify(books))
 
 
 def test_there_is_nothing_to_audit_where_no_shop_ran(tmp_path: Path) -> None:
-    with Inspection(shop, directory=tmp_path) as data, pytest.raises(ConfigurationError, match=r"orders\.db"):
+    with Inspection(shop, directory=tmp_path) as data, pytest.raises(ConfigurationError, match="no such file"):
         read_books(data)

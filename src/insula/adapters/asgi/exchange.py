@@ -93,7 +93,12 @@ class Exchange:
         await send({"type": "http.response.body", "body": body})
 
     async def _message(
-        self, endpoint: Endpoint, path_values: Sequence[str], headers: dict[bytes, bytes], scope: Scope, receive: Receive
+        self,
+        endpoint: Endpoint,
+        path_values: Sequence[str],
+        headers: dict[bytes, bytes],
+        scope: Scope,
+        receive: Receive,
     ) -> Message:
         plan, body = endpoint.plan, b""
         if plan.reads_body:

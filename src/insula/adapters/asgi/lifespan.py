@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from insula.adapters.asgi.interface import Asgi, Event
 from insula.kernel.errors import ConfigurationError
+
+logger = logging.getLogger("insula.http")
 
 
 class Lifespan:
@@ -26,43 +29,41 @@ class Lifespan:
 
     async def start(self) -> None:
         """Start the application. Raises ConfigurationError with its reason if it refuses to start."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"lifespan of {self._name}")
-        outcome = await self._step("lifespan.startup")
+        task = asyncio.create_task(self._run(), name=f"lifespan of {self._name}")
+        outcome = await self._step("lifespan.startup", task)
         if outcome is None:
-            self._task = None
-        elif outcome["type"] == "lifespan.startup.failed":
-            await asyncio.wait([self._task])
-            self._task = None
+            return
+        if outcome["type"] == "lifespan.startup.failed":
+            await asyncio.wait([task])
             raise ConfigurationError(f"{self._name} refused to start: {outcome.get('message') or 'it gave no reason'}")
+        self._task = task
 
     async def stop(self) -> None:
         """Stop the application, if it was started. Raises ConfigurationError with its reason if that fails."""
-        if self._task is None:
-            return
         task, self._task = self._task, None
-        if task.done():
+        if task is None or task.done():
             return
         outcome = await self._step("lifespan.shutdown", task)
         await asyncio.wait([task])
         if outcome is not None and outcome["type"] == "lifespan.shutdown.failed":
             raise ConfigurationError(f"{self._name} failed to stop: {outcome.get('message') or 'it gave no reason'}")
 
-    async def _step(self, event: str, task: asyncio.Task[None] | None = None) -> Event | None:
+    async def _step(self, event: str, task: asyncio.Task[None]) -> Event | None:
         """Hand over one event; the answer, or None if the application ended without one."""
-        running = task or self._task
-        assert running is not None
-        self._outcome = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._outcome = outcome
         self._events.put_nowait({"type": event})
-        await asyncio.wait([running, self._outcome], return_when=asyncio.FIRST_COMPLETED)
-        return self._outcome.result() if self._outcome.done() else None
+        either: list[asyncio.Future[Any]] = [task, outcome]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return outcome.result() if outcome.done() else None
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
             await self._application(scope, self._events.get, self._send)
-        except Exception:
+        except Exception as error:
             # The protocol's way to say "not supported"; a real failure sends lifespan.startup.failed first.
-            return
+            logger.debug("%s takes no part in the lifespan: %r", self._name, error)
 
     async def _send(self, event: Event) -> None:
         if self._outcome is not None and not self._outcome.done():

@@ -17,8 +17,10 @@ _REVALIDATE: RawHeader = (b"cache-control", b"no-cache")
 # The page is one file and may talk to its own server only.
 _POLICY: RawHeader = (
     b"content-security-policy",
-    b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
-    b"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    (
+        b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+        b"img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
 )
 
 
@@ -28,7 +30,7 @@ def health_page(is_well: Callable[[], bool], well: str, unwell: str) -> Asgi:
     Parameters: `is_well`, asked at every request; `well` and `unwell`, the status in words.
     """
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
         fine = is_well()
         body = encode({"status": well if fine else unwell})
         headers: list[RawHeader] = [_NO_STORE] if fine else [_NO_STORE, (b"retry-after", b"1")]
@@ -40,7 +42,7 @@ def health_page(is_well: Callable[[], bool], well: str, unwell: str) -> Asgi:
 def document_page(document: bytes) -> Asgi:
     """An endpoint that hands out the OpenAPI document."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
         await _send_page(scope, send, 200, b"application/json", document, [_REVALIDATE])
 
     return answer
@@ -50,7 +52,7 @@ def docs_page() -> Asgi:
     """An endpoint that shows the OpenAPI document to people; it needs nothing from other servers."""
     page = Path(__file__).with_name("docs.html").read_bytes()
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
         await _send_page(scope, send, 200, b"text/html; charset=utf-8", page, [_REVALIDATE, _POLICY])
 
     return answer

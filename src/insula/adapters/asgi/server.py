@@ -7,9 +7,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import uvicorn
 
@@ -17,12 +15,10 @@ from insula.adapters.asgi.interface import Asgi
 from insula.adapters.asgi.lifespan import Lifespan
 from insula.kernel.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from uvicorn.server import Server as _Server
-
 DRAIN_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
+_ABANDON_SECONDS = 1.0  # for handlers that catch their cancellation
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -40,9 +36,10 @@ async def serve(
 
     Signals are the caller's (see `stop_on_signals`).
 
-    Parameters: `host` (default: this machine only) and `port`, 0 for any free one; `stopping`, set to drain; `at_once`, set to stop without
-    waiting for requests under way; `on_ready`, called with the address once requests are answered; `drain_seconds`,
-    after which what still runs is cancelled (default 30).
+    Parameters: `host` (default: this machine only) and `port`, 0 for any free one; `stopping`, set to drain;
+    `at_once`, set to stop without waiting for requests under way; `on_ready`, called with the address, such as
+    "http://127.0.0.1:8000", once requests are answered; `drain_seconds`, after which what still runs is cancelled
+    (default 30).
     Raises ConfigurationError if the address cannot be used, or if the application refuses to start.
     """
     listener = _listen(host, port)
@@ -140,7 +137,7 @@ async def _abandon(server: _Uvicorn, serving: asyncio.Task[None]) -> None:
         connection.transport.abort()
     for task in (*running, serving):
         task.cancel()
-    await asyncio.wait([*running, serving])
+    await asyncio.wait([*running, serving], timeout=_ABANDON_SECONDS)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,9 +18,7 @@ RESERVED_TABLES = "insula_"
 _TRANSACTION_CONTROL = frozenset(
     (sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT, sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH)
 )
-_CHANGES = frozenset(
-    (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_DROP_TABLE)
-)
+_CHANGES = frozenset((sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_DROP_TABLE))
 
 
 class BufferedCursor(sqlite3.Cursor):

@@ -34,7 +34,7 @@ def guarded(coroutine: Coroutine[Any, Any, Value], unit: TurnHolder, place: str)
             return stop.value  # type: ignore[no-any-return]  # StopIteration does not carry its type
         if unit.writing is not None:
             if waited_for is not None:
-                waited_for._asyncio_future_blocking = False  # tell the future that nobody waits after all
+                waited_for._asyncio_future_blocking = False  # noqa: SLF001 - asyncio's own word for "nobody waits"
             error = ForeignAwait(
                 f"{place} awaited something foreign ({_line_of(coroutine)}) after its first statement "
                 f"({unit.writing}): every other unit of the module would wait. Await it before the first statement"

@@ -26,7 +26,9 @@ class FileLock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigurationError(f"{self._path}: {error.strerror}; check the directory and its permissions") from error
+            raise ConfigurationError(
+                f"{self._path}: {error.strerror}; check the directory and its permissions"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

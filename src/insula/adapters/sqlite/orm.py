@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Result, ScalarResult
@@ -11,10 +11,19 @@ from sqlalchemy.orm import Session
 
 from insula.store.unit_of_work import Parameters, Statement, executable
 
-if TYPE_CHECKING:
-    from insula.adapters.sqlite.unit import SqliteUnit
-
 Entity = TypeVar("Entity")
+Value = TypeVar("Value")
+
+
+class Transaction(Protocol):
+    """What a session needs of its unit of work."""
+
+    @property
+    def sql(self) -> SqlConnection: ...
+
+    async def turn(self) -> None: ...
+
+    def within(self, action: Callable[[], Value]) -> Value: ...
 
 
 class BoundSession(Session):
@@ -37,7 +46,7 @@ def bound_session(sql: SqlConnection) -> BoundSession:
 class UnitSession:
     """The part of SQLAlchemy's AsyncSession that handlers need, taking the writer's turn before the first SQL."""
 
-    def __init__(self, unit: SqliteUnit) -> None:
+    def __init__(self, unit: Transaction) -> None:
         self._unit = unit
         self._session = bound_session(unit.sql)
 

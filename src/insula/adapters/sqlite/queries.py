@@ -10,7 +10,13 @@ from sqlalchemy import bindparam, text
 
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import (
-    LOG_COLUMNS, BookKeeping, answer_of, envelope_of, parked_of, timer_of, timestamp,
+    LOG_COLUMNS,
+    BookKeeping,
+    answer_of,
+    envelope_of,
+    parked_of,
+    timer_of,
+    timestamp,
 )  # fmt: skip
 from insula.adapters.sqlite.writer import Writer
 from insula.messages import Envelope

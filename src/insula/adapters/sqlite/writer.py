@@ -26,7 +26,7 @@ _FIRST_WAIT_SECONDS = 0.005
 _LONGEST_WAIT_SECONDS = 0.25
 
 
-class BatchLost(Exception):  # noqa: N818 - a signal between writer and unit, never shown
+class BatchLost(Exception):
     """The batch's transaction is gone: nothing of it is stored, its units must run again.
 
     `cause` is the failure when the commit itself failed, and None when another unit ended the transaction.

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from insula.kernel import Deadline, SystemClock
+
+
+class SetClock(SystemClock):
+    """A monotonic clock that shows what it was set to."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def monotonic(self) -> float:
+        """The seconds it was set to."""
+        return self.seconds
+
+
+def test_a_deadline_counts_down_and_expires() -> None:
+    clock = SetClock()
+    deadline = Deadline.after(2.5, clock)
+    assert (deadline.remaining(clock), deadline.expired(clock)) == (2.5, False)
+    clock.seconds += 2.0
+    assert (deadline.remaining(clock), deadline.expired(clock)) == (0.5, False)
+    clock.seconds += 0.5
+    assert (deadline.remaining(clock), deadline.expired(clock)) == (0.0, True)
+
+
+def test_no_time_remains_long_after_a_deadline() -> None:
+    clock = SetClock()
+    deadline = Deadline.after(1, clock)
+    clock.seconds += 1000
+    assert deadline.remaining(clock) == 0.0
