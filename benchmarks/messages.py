@@ -1,7 +1,7 @@
 """Messages that need no disk: encode, decode, and await the handler, one after the other.
 
 Ours decodes the message as an adapter does and calls it on the bus of a running system; it is a query, since commands
-are durable.
+are durable. A handler that takes ports costs more, since they are made for each message: `in process, with ports`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from benchmarks.harness import Case, Contender, Sample, Settings, run, throughput
-from insula import Module, Query, System
+from insula import Caller, Context, Module, Query, System, UnitOfWork
 from insula.messages import decoder, encode
 from insula.runtime.application import Application
 
@@ -41,17 +41,29 @@ class CheckPayment(Query[None]):
     user: str
 
 
+class CheckPaymentOfCaller(CheckPayment):
+    """The same again, for a handler with ports."""
+
+
 @payments.handle(CheckPayment)
 async def check_payment(query: CheckPayment) -> None:
     pass
 
 
+@payments.handle(CheckPaymentOfCaller)
+async def check_payment_of_caller(
+    query: CheckPaymentOfCaller, caller: Caller, context: Context, work: UnitOfWork
+) -> None:
+    pass
+
+
 @asynccontextmanager
-async def bus(settings: Settings) -> AsyncIterator[Sample]:
+async def bus(settings: Settings, message_class: type[CheckPayment]) -> AsyncIterator[Sample]:
     """Encode, decode, and call the handler through the bus."""
-    message = CheckPayment(id="0190-aaaa-bbbb", kind="order.placed", amount=12.5, user="u-1")
-    decode = decoder(CheckPayment)
-    async with Application(System("benchmark", payments), directory=settings.directory / "insula") as ours:
+    message = message_class(id="0190-aaaa-bbbb", kind="order.placed", amount=12.5, user="u-1")
+    decode = decoder(message_class)
+    folder = settings.directory / message_class.__name__
+    async with Application(System("benchmark", payments), directory=folder) as ours:
         call = ours.bus.call
 
         async def send() -> None:
@@ -115,14 +127,25 @@ async def faststream_in_memory(settings: Settings) -> AsyncIterator[Sample]:
         yield sample
 
 
+FLOOR = Contender("msgspec and an await", encode_decode_await)
+PEERS = (Contender("FastStream TestNatsBroker", faststream_in_memory, packages=("faststream", "nats")),)
 CASES = (
     Case(
         name="in process",
         unit="messages/s",
         better="higher",
-        ours=Contender("Insula", bus),
-        floor=Contender("msgspec and an await", encode_decode_await),
-        peers=(Contender("FastStream TestNatsBroker", faststream_in_memory, packages=("faststream", "nats")),),
+        ours=Contender("Insula", lambda settings: bus(settings, CheckPayment)),
+        floor=FLOOR,
+        peers=PEERS,
+        target="≥ 25 × peer",
+    ),
+    Case(
+        name="in process, with ports",
+        unit="messages/s",
+        better="higher",
+        ours=Contender("Insula", lambda settings: bus(settings, CheckPaymentOfCaller)),
+        floor=FLOOR,
+        peers=PEERS,
         target="≥ 25 × peer",
     ),
 )

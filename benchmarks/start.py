@@ -108,9 +108,7 @@ CASES = (
         better="lower",
         ours=Contender("Insula", importing(f"from insula import {NAMES}")),
         floor=Contender("asyncio, msgspec, uvloop, sqlite3", importing("import asyncio, msgspec, uvloop, sqlite3")),
-        peers=(
-            Contender("FastAPI", importing("from fastapi import FastAPI"), packages=("fastapi",)),
-        ),
+        peers=(Contender("FastAPI", importing("from fastapi import FastAPI"), packages=("fastapi",)),),
     ),
     Case(
         name="first answer",

@@ -66,17 +66,16 @@ async def get_price(query: GetPrice) -> PricedOrder:
 @orders.handle(PlaceOrder)
 async def place_order(command: PlaceOrder, context: Context, work: UnitOfWork) -> str:
     order_id = context.new_id()
-    await work.execute(
-        insert(orders_table).values(
-            id=order_id,
-            reference=str(command.reference),
-            sku=command.sku,
-            quantity=command.quantity,
-            amount=str(command.amount),
-            at=command.at,
-            note=command.note,
-        )
-    )
+    row = {
+        "id": order_id,
+        "reference": str(command.reference),
+        "sku": command.sku,
+        "quantity": command.quantity,
+        "amount": str(command.amount),
+        "at": command.at,
+        "note": command.note,
+    }
+    await work.execute(insert(orders_table), row)
     return order_id
 
 

@@ -37,7 +37,7 @@ def test_clocks_and_chance_are_refused(source: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source, place",
+    ("source", "place"),
     [
         ("import time\n\nSTART = time.monotonic()\n", "src/insula/kernel/clock.py"),
         ("import random\n\nCHANCE = random.random()\n", "src/insula/kernel/randomness.py"),

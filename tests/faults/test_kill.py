@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.processes import northwind, pause, running, start_tool, tool
-
 from insula.kernel.randomness import SeededRandomness
+from support.processes import northwind, pause, running, start_tool, tool
 
 KILLS = 10
 

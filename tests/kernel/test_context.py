@@ -36,7 +36,7 @@ def test_a_valid_traceparent_is_read_and_written_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason, header",
+    ("reason", "header"),
     [
         ("empty", ""),
         ("upper case trace id", f"00-{TRACE.upper()}-{SPAN}-01"),

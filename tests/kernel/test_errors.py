@@ -108,7 +108,7 @@ def test_a_rejection_can_be_raised_and_caught_as_its_family() -> None:
 
 
 @pytest.mark.parametrize(
-    "failure, status", [(Failure, 500), (Unavailable, 503), (DeadlineExceeded, 504), (StorageFull, 507)]
+    ("failure", "status"), [(Failure, 500), (Unavailable, 503), (DeadlineExceeded, 504), (StorageFull, 507)]
 )
 def test_each_failure_has_its_status(failure: type[Failure], status: int) -> None:
     raised = failure("the disk is gone", retry_after=1.5)

@@ -41,7 +41,7 @@ def test_two_currencies_cannot_be_compared(compare: Callable[[Any, Any], Any]) -
 
 
 @pytest.mark.parametrize(
-    "amount, currency, shown, minor",
+    ("amount", "currency", "shown", "minor"),
     [
         ("12.5", "EUR", "12.50 EUR", 1250),
         (12, "EUR", "12.00 EUR", 1200),
@@ -64,7 +64,7 @@ def test_an_amount_has_exactly_the_digits_of_its_currency(
 
 
 @pytest.mark.parametrize(
-    "amount, currency, complaint",
+    ("amount", "currency", "complaint"),
     [
         ("12.505", "EUR", "too many digits"),
         ("0.5", "JPY", "too many digits"),

@@ -13,8 +13,8 @@ from shop.customers.contract import Customer, RegisterCustomer
 from shop.inventory.contract import ReceiveStock
 from shop.kernel import Address, CustomerId, OrderId, ProductId
 from shop.notifications.contract import Mail
-from shop.orders.contract import OrderCancelled, OrderConfirmed, OrderPlaced, PricedLine
 from shop.orders.contract import CancellationReason as Reason
+from shop.orders.contract import OrderCancelled, OrderConfirmed, OrderPlaced, PricedLine
 from shop.orders.domain import Line, price_line
 
 ADDRESS = Address(name="Ann Lee", street="Rue du Marché 7", city="Lyon", country="France", postal_code="69004")
@@ -67,7 +67,9 @@ class Given:
     noon = NOON
     customer = Customer(customer_id=customer_id, name="Ann Lee", email="ann@customers.example", address=ADDRESS)
 
-    def line(self, product_id: str = "tea", quantity: int = 4, price: str = "12.50", currency: str = "EUR") -> PricedLine:
+    def line(
+        self, product_id: str = "tea", quantity: int = 4, price: str = "12.50", currency: str = "EUR"
+    ) -> PricedLine:
         return price_line(Line(product_id=ProductId(product_id), quantity=quantity), Money(price, currency))
 
     def placed(self, *lines: PricedLine) -> OrderPlaced:

@@ -136,7 +136,7 @@ async def test_an_order_cancelled_at_once_costs_nothing(given: Any, gateway: Any
         assert await stock(scenario) == (10, 0, 0)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(10))
 async def test_cancelled_in_the_middle_it_ends_one_way_or_the_other(given: Any, gateway: Any, seed: int) -> None:
     """Messages travel in an order drawn by lot, with a crash and the cancellation somewhere among them."""
     chance = SeededRandomness(seed)
@@ -178,4 +178,7 @@ async def test_orders_are_listed_with_the_names_of_their_customers(given: Any) -
         await scenario.call(FOUR_TEAS)
         await scenario.settle()
         listed = await scenario.call(ListOrders())
-        assert [(each.number, each.customer_name) for each in listed] == [("ORD-0002", "Ann Lee"), ("ORD-0001", "Ann Lee")]
+        assert [(each.number, each.customer_name) for each in listed] == [
+            ("ORD-0002", "Ann Lee"),
+            ("ORD-0001", "Ann Lee"),
+        ]

@@ -100,9 +100,14 @@ def running(directory: Path, **options: Any) -> Iterator[SystemProcess]:
 def tool(*arguments: str, timeout_seconds: float = 240) -> subprocess.CompletedProcess[str]:
     """Run one of the shop's tools, or the command line, to its end."""
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=_ENVIRONMENT, capture_output=True, text=True, timeout=timeout_seconds,
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_seconds,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def start_tool(*arguments: str) -> subprocess.Popen[str]:

@@ -17,8 +17,8 @@ class MailSender(Protocol):
 
 
 class LoggingMailSender:
-    """Sends nothing: says in the log what would be sent."""
+    """Sends nothing: says in the log, at level DEBUG, what would be sent; the module keeps the copy."""
 
     async def send(self, mail: Mail, key: str) -> None:
         """Log recipient and subject."""
-        logger.info("mail to %s: %s (%s)", mail.recipient, mail.subject, key)
+        logger.debug("mail to %s: %s (%s)", mail.recipient, mail.subject, key)

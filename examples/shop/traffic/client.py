@@ -72,7 +72,7 @@ class ShopClient:
                     failure = f"{response.status} {content[:200].decode(errors='replace')}"
                     wait_seconds = seconds_of(response.headers.get("Retry-After"))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                failure = repr(error)
+                failure = f"{type(error).__name__}: {error}"
             if self._clock.monotonic() - min(started, self._heard_at) > self._patience_seconds:
                 raise GaveUp(f"{method} {path}: {failure}, after {attempt + 1} attempts")
             await self._clock.sleep(self._delay_seconds(attempt) if wait_seconds is None else wait_seconds)

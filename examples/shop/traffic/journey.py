@@ -86,13 +86,13 @@ class Journey:
     async def run(self, workload: Workload) -> Visit:
         """Seed, order, wait. Never raises for what the shop does: it is all in the visit."""
         visit = self._visit
+        visit.fates = [Fate(purchase) for purchase in workload.purchases]
         try:
             await self._client.get("/products?limit=1")
         except GaveUp as error:
             visit.troubles.append(str(error))
             return visit
         await self._seed(workload)
-        visit.fates = [Fate(purchase) for purchase in workload.purchases]
         started = self._clock.monotonic()
         self._progress.phase("placing orders", len(visit.fates))
         await self._each(visit.fates, self._place)

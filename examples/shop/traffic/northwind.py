@@ -5,9 +5,10 @@ after it, NULL stands for nothing, and accents are UTF-8.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TypeVar
 
 from insula import Money
 from shop.catalog.contract import AddProduct
@@ -19,6 +20,7 @@ from shop.traffic.workload import Purchase, Workload
 CURRENCY = "USD"
 
 Record = dict[str, str]
+Made = TypeVar("Made")
 
 
 class NorthwindError(Exception):
@@ -31,26 +33,46 @@ def read_northwind(folder: Path) -> Workload:
     Each order has its customer, its lines and its ship address; prices are those of today's catalog.
     Raises NorthwindError naming file and line.
     """
-    products = list(records(folder / "products.csv"))
-    customers = list(records(folder / "customers.csv", spilling="address"))
-    company_names = {customer["customerID"]: customer["companyName"] for customer in customers}
+    products = list(read(folder / "products.csv", product_of))
+    customers = list(read(folder / "customers.csv", customer_of, spilling="address"))
+    company_names = {customer.customer_id: customer.name for customer in customers}
     lines: dict[str, list[Line]] = {}
-    for detail in records(folder / "order-details.csv"):
-        lines.setdefault(detail["orderID"], []).append(line_of(detail))
-    orders = records(folder / "orders.csv", spilling="shipAddress", names=company_names)
+    for order_id, line in read(folder / "order-details.csv", line_of):
+        lines.setdefault(order_id, []).append(line)
+    orders = read(
+        folder / "orders.csv",
+        lambda record: purchase_of(record, lines.get(record["orderID"], [])),
+        spilling="shipAddress",
+        names=company_names,
+    )
     return Workload(
-        products=tuple(product_of(product) for product in products),
-        customers=tuple(customer_of(customer) for customer in customers),
-        stock={ProductId(product["productID"]): int(product["unitsInStock"]) for product in products},
-        purchases=tuple(purchase_of(order, lines.get(order["orderID"], [])) for order in orders),
+        products=tuple(product for product, _ in products),
+        customers=tuple(customers),
+        stock={product.product_id: units for product, units in products},
+        purchases=tuple(orders),
     )
 
 
-def records(path: Path, *, spilling: str | None = None, names: dict[str, str] | None = None) -> Iterator[Record]:
-    """The records of one file, column by name.
+def read(
+    path: Path,
+    make: Callable[[Record], Made],
+    *,
+    spilling: str | None = None,
+    names: Mapping[CustomerId, str] | None = None,
+) -> Iterator[Made]:
+    """What `make` makes of each record of a file. Raises NorthwindError naming file and line."""
+    for number, record in records(path, spilling=spilling, names=names or {}):
+        try:
+            yield make(record)
+        except (KeyError, ValueError, InvalidOperation) as error:
+            raise NorthwindError(f"{path}:{number}: {error}") from None
+
+
+def records(path: Path, *, spilling: str | None, names: Mapping[CustomerId, str]) -> Iterator[tuple[int, Record]]:
+    """Line number and record of each line of a file, column by name.
 
     Parameters: `spilling`, the column whose unquoted commas may spill into further columns, if there is one;
-    `names`, customer id to company name, to tell which comma still belongs to the name before an address.
+    `names`, company names by customer, to tell which comma still belongs to the name before an address.
     Raises NorthwindError for a missing file, a short line, or a long one without a spilling column.
     """
     try:
@@ -65,17 +87,17 @@ def records(path: Path, *, spilling: str | None = None, names: dict[str, str] | 
         surplus = len(cells) - len(columns)
         if surplus < 0 or (surplus and spilling is None):
             raise NorthwindError(f"{path}:{number}: {len(columns)} columns are expected, not {len(cells)}")
-        whole = cells if spilling is None else gather(cells, columns.index(spilling), surplus, names or {})
-        yield {column: "" if cell == "NULL" else cell for column, cell in zip(columns, whole, strict=True)}
+        whole = cells if spilling is None else gather(cells, columns.index(spilling), surplus, names)
+        yield number, {column: "" if cell == "NULL" else cell for column, cell in zip(columns, whole, strict=True)}
 
 
-def gather(cells: list[str], spilled: int, surplus: int, names: dict[str, str]) -> list[str]:
+def gather(cells: list[str], spilled: int, surplus: int, names: Mapping[CustomerId, str]) -> list[str]:
     """Put a spilled column together again.
 
     The commas are the spilled column's own, except those in the name before it when that is a company name we know.
     """
     before = spilled - 1
-    known = names.get(cells[1], "")
+    known = names.get(CustomerId(cells[1]), "")
     commas_in_name = min(known.count(","), surplus)
     if commas_in_name and ",".join(cells[before : before + commas_in_name + 1]) == known:
         cells = [*cells[:before], known, *cells[before + commas_in_name + 1 :]]
@@ -84,14 +106,15 @@ def gather(cells: list[str], spilled: int, surplus: int, names: dict[str, str]) 
     return [*cells[:spilled], whole, *cells[spilled + surplus + 1 :]]
 
 
-def product_of(record: Record) -> AddProduct:
-    """A product with its price in dollars."""
-    return AddProduct(
+def product_of(record: Record) -> tuple[AddProduct, int]:
+    """A product with its price in dollars, and its units in stock."""
+    product = AddProduct(
         product_id=ProductId(record["productID"]),
         name=record["productName"],
         price=Money(record["unitPrice"], CURRENCY),
         discontinued=record["discontinued"] == "1",
     )
+    return product, int(record["unitsInStock"])
 
 
 def customer_of(record: Record) -> RegisterCustomer:
@@ -111,13 +134,13 @@ def customer_of(record: Record) -> RegisterCustomer:
     )
 
 
-def line_of(record: Record) -> Line:
-    """A line of an order with its exact discount."""
-    try:
-        discount = Decimal(record["discount"])
-    except InvalidOperation:
-        raise NorthwindError(f"order {record['orderID']}: {record['discount']!r} is no discount") from None
-    return Line(product_id=ProductId(record["productID"]), quantity=int(record["quantity"]), discount=discount)
+def line_of(record: Record) -> tuple[str, Line]:
+    """The order's id, and its line with the exact discount."""
+    return record["orderID"], Line(
+        product_id=ProductId(record["productID"]),
+        quantity=int(record["quantity"]),
+        discount=Decimal(record["discount"]),
+    )
 
 
 def purchase_of(record: Record, lines: list[Line]) -> Purchase:

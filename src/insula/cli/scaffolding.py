@@ -32,6 +32,7 @@ def system(name: Annotated[str, typer.Argument(help="Like booking: becomes a fol
     root = Path(_checked(name))
     files = {
         root / "insula.toml": templates.CONFIGURATION,
+        root / "pyproject.toml": templates.PROJECT,
         root / name / "__init__.py": templates.PACKAGE,
         root / name / "system.py": templates.SYSTEM,
         **_module_files(root / name, "greetings"),

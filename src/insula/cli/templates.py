@@ -6,6 +6,18 @@ CONFIGURATION = """system = "$system.system:$system"
 port = 8000
 """
 
+PROJECT = """[project]
+name = "$system"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["insula"]
+
+[tool.pytest.ini_options]
+addopts = "--import-mode=importlib"
+pythonpath = ["."]
+testpaths = ["tests"]
+"""
+
 PACKAGE = '"""The $system system."""\n'
 
 SYSTEM = '''"""The modules that make up the system."""
@@ -16,7 +28,19 @@ from $system.$module.module import $module
 $system = System("$system", $module)
 '''
 
-MODULE_PACKAGE = '"""The $module module: others import its contract only."""\n'
+MODULE_PROJECT = """[project]
+name = "$system"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["insula"]
+
+[tool.pytest.ini_options]
+addopts = "--import-mode=importlib"
+pythonpath = ["."]
+testpaths = ["tests"]
+"""
+
+PACKAGE = '"""The $module module: others import its contract only."""\n'
 
 CONTRACT = '''"""What other modules may import of $module."""
 

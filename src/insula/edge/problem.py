@@ -123,23 +123,18 @@ def member_name(field_name: str) -> str:
 
 
 def _problem_of_rejection(error: Rejection) -> Problem:
-    members = {member_name(name): value for name, value in error.payload().items()}
-    if isinstance(error, MessageInvalid):
-        place = f"{error.path}: " if error.path else ""
-        detail = f"{place}{error.reason}"
-        members["errors"] = [{"pointer": pointer(error.path), "detail": error.reason}]
-    else:
-        detail = str(error)
+    payload = error.payload()
+    members = {member_name(name): value for name, value in payload.items()}
     # A rejection that came without its class carries its code on the instance.
     is_own_code = error.code == type(error).code
-    return Problem(
-        status=error.status,
-        code=error.code,
-        title=rejection_title(type(error)) if is_own_code else _in_words(error.code),
-        detail=detail,
-        type=REJECTION_TYPE_PREFIX + error.code,
-        members=members,
-    )
+    title = rejection_title(type(error)) if is_own_code else _in_words(error.code)
+    if isinstance(error, MessageInvalid):
+        detail = f"{error.path}: {error.reason}" if error.path else error.reason
+        members["errors"] = [{"pointer": pointer(error.path), "detail": error.reason}]
+    else:
+        values = ", ".join(f"{name}={value}" for name, value in payload.items())
+        detail = f"{title}: {values}" if values else f"{title}."
+    return Problem(error.status, error.code, title, detail, REJECTION_TYPE_PREFIX + error.code, members=members)
 
 
 def _problem_of_failure(error: Failure) -> Problem:

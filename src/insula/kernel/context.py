@@ -73,7 +73,11 @@ class TraceContext:
     @classmethod
     def start(cls, randomness: Randomness) -> TraceContext:
         """The root of a new, sampled trace."""
-        return cls(_hex_digits(randomness, 32), _hex_digits(randomness, 16), _SAMPLED | _RANDOM_TRACE_ID)
+        digits = f"{randomness.bits(192):048x}"  # one draw for both: this runs for every message that begins a flow
+        trace_id, span_id = digits[:32], digits[32:]
+        if trace_id == _NO_TRACE or span_id == _NO_SPAN:
+            return cls.start(randomness)
+        return cls(trace_id, span_id, _SAMPLED | _RANDOM_TRACE_ID)
 
     def child(self, randomness: Randomness) -> TraceContext:
         """A new span in the same trace."""

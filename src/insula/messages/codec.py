@@ -59,6 +59,9 @@ encode: Callable[[Any], bytes] = _encoder.encode
 A float that is not finite becomes null, since JSON has no such numbers. Raises TypeError for a type without JSON form.
 """
 
+encode_canonically: Callable[[Any], bytes] = msgspec.json.Encoder(enc_hook=_to_builtin, order="deterministic").encode
+"""As `encode`, slower, and the same bytes for equal values in every process: sets and maps are sorted."""
+
 
 @functools.cache
 def _made_decoder(expected: Any) -> Callable[[bytes], Any]:
@@ -66,7 +69,8 @@ def _made_decoder(expected: Any) -> Callable[[bytes], Any]:
 
     Parameters: `expected`, a message class or any type that a message can hold. Unknown fields are ignored, so that
     an older version can read what a newer one wrote. The function raises MessageInvalid.
-    Raises TypeError for a type that cannot be decoded (NotImplementedError on first use), NameError for a field type that is not defined yet.
+    Raises TypeError, or NotImplementedError when it is first used, for a type that cannot be decoded; NameError for a
+    field type that is not defined yet.
     """
     decode_json = msgspec.json.Decoder(expected, dec_hook=_from_builtin).decode
     name = getattr(expected, "__message_name__", None) or shown(expected)

@@ -66,7 +66,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     position: _Position = "0"
     previous: _Position = "0"
     expirytime: _Time | None = None
-    data: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _decode = codec.decoder(CloudEvent)
@@ -97,7 +97,7 @@ def to_cloudevent(envelope: Envelope) -> bytes:
             position=str(envelope.position),
             previous=str(envelope.previous),
             expirytime=envelope.expires_at,
-            data=msgspec.Raw(envelope.data),
+            data=msgspec.Raw(envelope.data) if envelope.data else msgspec.UNSET,
         )
     )
 
@@ -122,7 +122,7 @@ def from_cloudevent(data: bytes) -> Envelope:
         version=1 if sent.schemaversion is msgspec.UNSET else sent.schemaversion,
         subject=sent.subject,
         time=sent.time,
-        data=bytes(sent.data),
+        data=b"" if sent.data is msgspec.UNSET else bytes(sent.data),
         correlation_id=sent.correlationid or sent.id,
         causation_id=sent.causationid,
         traceparent=sent.traceparent,

@@ -97,7 +97,7 @@ def _check_class(cls: type, path: str, above: frozenset[Any], parameters: Mappin
         raise TypeError(_refusal(path, cls, advice))
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         if typing.get_origin(hint) is not typing.ClassVar and hint is not typing.ClassVar:
-            _check(_substituted(hint, parameters or {}), f"{path}.{name}", above | {cls})
+            _check(substituted(hint, parameters or {}), f"{path}.{name}", above | {cls})
 
 
 def _advice_on_class(cls: type) -> str | None:
@@ -129,13 +129,20 @@ def is_text_like(annotation: Any, classes: tuple[type, ...]) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, classes) and annotation is not bool
 
 
-def _substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:
+def substituted(hint: Any, parameters: Mapping[Any, Any]) -> Any:
+    """The type with its variables replaced by what stands for them."""
     if isinstance(hint, typing.TypeVar):
         return parameters.get(hint, hint)
-    variables = getattr(hint, "__parameters__", ())
-    if not variables or isinstance(hint, type):
-        return hint
-    return hint[tuple(parameters.get(variable, variable) for variable in variables)]
+    variables = open_variables(hint)
+    return hint[tuple(parameters.get(variable, variable) for variable in variables)] if variables else hint
+
+
+def open_variables(hint: Any) -> tuple[Any, ...]:
+    """The type variables that a type still has."""
+    if isinstance(hint, typing.TypeVar):
+        return (hint,)
+    variables: tuple[Any, ...] = () if isinstance(hint, type) else getattr(hint, "__parameters__", ())
+    return variables
 
 
 def _refusal(path: str, annotation: Any, advice: str) -> str:

@@ -15,7 +15,7 @@ import msgspec
 
 from insula.kernel.errors import Rejection
 from insula.messages import codec
-from insula.messages.immutability import check_immutable, is_text_like, shown
+from insula.messages.immutability import check_immutable, is_text_like, open_variables, shown, substituted
 from insula.messages.resolution import resolve
 
 R_co = TypeVar("R_co", covariant=True)
@@ -190,7 +190,7 @@ def _field_annotations(message: type[Message]) -> dict[str, tuple[Any, type]]:
 
 def _check_result_and_rejections(message: type[Message]) -> None:
     result = result_type(message)
-    if isinstance(result, TypeVar):
+    if open_variables(result):
         return  # still open: only subclasses that fill it in can be handled
     check_immutable(result, f"the result of {message.__name__}")
     codec.decoder(result)
@@ -233,7 +233,7 @@ def _declared_result(cls: type, parameters: Mapping[Any, Any] | None = None) -> 
     """The argument of Command or Query among the bases, through generic classes in between; None without one."""
     for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
         origin, arguments = typing.get_origin(base) or base, typing.get_args(base)
-        given = tuple((parameters or {}).get(argument, argument) for argument in arguments)
+        given = tuple(substituted(argument, parameters or {}) for argument in arguments)
         if origin in (Command, Query):
             if not given:
                 raise TypeError(f"{cls.__name__}: say what it answers, such as {origin.__name__}[None]")

@@ -53,22 +53,26 @@ def fingerprint(message: type[Message]) -> str:
         "version": message.__version__,
         "kind": kind_of(message),
         "key": message.__key_field__,
-        "fields": json_schema(message),
-        "result": json_schema(result_type(message)),
-        "rejections": [rejections, rejection_components],
+        "fields": _undocumented(json_schema(message)),
+        "result": _undocumented(json_schema(result_type(message))),
+        "rejections": _undocumented({"properties": rejections, "$defs": rejection_components}),
     }
-    canonical = json.dumps(_undocumented(contract), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    canonical = json.dumps(contract, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _undocumented(schema: Any, *, names: bool = False) -> Any:
-    """The schema without descriptions. `names`: the keys here are names that users chose, such as fields."""
+def _undocumented(schema: Any) -> Any:
+    """The schema without what only explains it, its required fields in one order."""
     if isinstance(schema, list):
         return [_undocumented(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
-        key: _undocumented(value, names=not names and key in ("properties", "$defs", "rejections"))
-        for key, value in schema.items()
-        if names or key != "description"
-    }
+    kept: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):  # here the keys are names that users chose
+            kept[key] = {name: _undocumented(inner) for name, inner in value.items()}
+        elif key in ("default", "const", "enum"):
+            kept[key] = value
+        elif key not in ("description", "examples"):
+            kept[key] = sorted(value) if key == "required" else _undocumented(value)
+    return kept

@@ -174,7 +174,7 @@ class SchemaGenerator:
         schema = self.schema(annotation)
         if any(default is absent for absent in _NO_DEFAULT):
             return schema
-        return {**schema, "default": json.loads(codec.encode(default))}
+        return {**schema, "default": json.loads(codec.encode_canonically(default))}
 
 
 def _object(properties: Mapping[str, Schema], required: list[str]) -> Schema:

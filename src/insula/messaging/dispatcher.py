@@ -34,7 +34,19 @@ class Handler:
     Parameters: `declaration`; `ports`, how to supply each port type to an invocation; `module`, the owner's name.
     """
 
-    __slots__ = ("answers", "declaration", "function", "is_async", "module", "name", "place", "ports", "rejects")
+    __slots__ = (
+        "answers",
+        "declaration",
+        "decode",
+        "function",
+        "is_async",
+        "is_plain_query",
+        "module",
+        "name",
+        "place",
+        "ports",
+        "rejects",
+    )  # fmt: skip
 
     def __init__(self, module: str, declaration: HandlerDeclaration, ports: Mapping[Any, Port]) -> None:
         self.module = module
@@ -44,8 +56,13 @@ class Handler:
         self.name = declaration.name
         self.place = f"{declaration.name} ({declaration.place.file.rpartition('/')[2]}:{declaration.place.line})"
         self.ports = tuple(ports[parameter.annotation] for parameter in declaration.ports)
+        # Nothing that such a handler sees depends on the message's context, so a query's need not be made.
+        self.is_plain_query = declaration.kind == "query" and not any(
+            parameter.annotation not in _PLAIN for parameter in declaration.ports
+        )
         message = declaration.message
         asked = declaration.kind in ("command", "query")
+        self.decode = decoder(message or type(None))
         self.answers = decoder(result_type(message)) if asked and message is not None else decoder(None)
         self.rejects = message.__rejects__ if asked and message is not None else ()
 
@@ -108,6 +125,8 @@ class Dispatcher:
     async def query(self, handler: Handler, message: Any, context: MessageContext) -> Any:
         """Run a query: read-only, beside the writer."""
         if handler.is_async:
+            if not handler.ports:
+                return await handler.function(message)
             unit = self.database.reading(handler.place)
             invocation = Invocation(unit, context, handler)
             return await handler.function(message, *[port(invocation) for port in handler.ports])
@@ -117,6 +136,11 @@ class Dispatcher:
             return handler.function(message, *[port(invocation) for port in handler.ports])
 
         return await self.database.read_in_thread(call, handler.place)
+
+
+_PLAIN: frozenset[Any] = frozenset((UnitOfWork, SyncUnitOfWork, Clock))
+NO_CONTEXT = MessageContext("", "")
+"""Stands for the context of a query whose handler cannot see it."""
 
 
 def _encoded(rejection: Exception) -> bytes:

@@ -12,7 +12,7 @@ from insula.modules import checks
 from insula.modules.catalog import collect_messages, handlers_of, owners
 from insula.modules.declaration import BindingDeclaration, HandlerDeclaration, MountDeclaration, RouteDeclaration
 from insula.modules.module import Module
-from insula.modules.signature import check_signature, resolved_ports
+from insula.modules.signature import finished
 from insula.modules.slices import import_slices
 from insula.modules.system import System
 
@@ -92,8 +92,7 @@ def _answers(declaration: HandlerDeclaration) -> bool:
 
 def _resolved(declaration: HandlerDeclaration, problems: list[str]) -> HandlerDeclaration:
     try:
-        check_signature(declaration.function, declaration.message, final=True)
-        return resolved_ports(declaration)
+        return finished(declaration)
     except TypeError as error:
         problems.append(str(error))
         return declaration

@@ -70,7 +70,8 @@ class HandlerDeclaration:
     Parameters: `kind`; `message`, its class, None for a schedule; `function`; `name`, "module.function", the consumer;
     `is_async`, whether it is `async def`; `ports`, in the order of its parameters after the message; `place`;
     `attempts` before a message is parked, None for the configured number; `renamed_from`, the consumer's earlier name;
-    `schedule`, five cron fields, and `timezone`, an IANA name.
+    `schedule`, five cron fields, and `timezone`, an IANA name; `is_checked`, whether every annotation could be resolved
+    and fits (in an Assembly always).
     """
 
     kind: HandlerKind
@@ -84,6 +85,7 @@ class HandlerDeclaration:
     renamed_from: str | None = None
     schedule: str | None = None
     timezone: str = "UTC"
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

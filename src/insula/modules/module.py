@@ -7,7 +7,8 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from insula.messages import Event, kind_of
 from insula.modules.declaration import (
@@ -101,7 +102,8 @@ class Module:
         """Declare a handler of an event: it takes the event, then ports by type, and returns None.
 
         Parameters: `attempts` before the message's key is parked, default as configured; `renamed_from`, the earlier
-        "module.function" of this consumer, so that it goes on where that one stopped.
+        "module.function" of this consumer, so that it goes on where that one stopped. One function for two events is
+        declared after it is written: `module.on(First)(function)`, `module.on(Second)(function)`.
         Raises TypeError as `handle` does.
         """
         check_message_kind(event, ("event",), "on")
@@ -139,15 +141,16 @@ class Module:
     def bind(self, port: Callable[..., T], factory: Callable[..., T]) -> None:
         """Bind a Protocol of the module's own to what makes it; handlers ask for it by type.
 
-        Raises TypeError when `factory` is a class without a method that the Protocol has.
+        Parameters: `factory`, a class or function that needs no arguments.
+        Raises TypeError when it needs some, or is a class without a method that the Protocol has.
         """
         place = Place.of_frame(sys._getframe(1), f"bind({getattr(port, '__name__', port)})")
         if not isinstance(port, type):
             raise TypeError(f"{place}: {port!r} is no class; bind a Protocol or a class")
-        if isinstance(factory, type):
-            missing = sorted(name for name in _members(port) if not hasattr(factory, name))
-            if missing and getattr(port, "_is_protocol", False):
-                raise TypeError(f"{place}: {factory.__name__} has no {', '.join(missing)}")
+        if missing := _missing_members(port, factory):
+            raise TypeError(f"{place}: {getattr(factory, '__name__', factory)} has no {', '.join(missing)}")
+        if needed := _needed_arguments(factory):
+            raise TypeError(f"{place}: the factory needs {', '.join(needed)}; bind a function that gives them")
         self.record(BindingDeclaration(port, factory, place))
 
     def mount(self, path: str, application: AsgiApplication) -> None:
@@ -163,7 +166,7 @@ class Module:
         def record(function: Callable[..., Any]) -> None:
             names = sys._getframe(2).f_locals  # of the code that the decorator stands in: classes made in a function
             ports = read_ports(function, takes_message=message is not None, names=names)
-            check_signature(function, message, names)
+            is_checked = check_signature(function, message, names)
             kind: HandlerKind = "schedule" if message is None else kind_of(message)
             self.record(
                 HandlerDeclaration(
@@ -174,6 +177,7 @@ class Module:
                     is_async=inspect.iscoroutinefunction(function),
                     ports=ports,
                     place=Place.of_function(function),
+                    is_checked=is_checked,
                     **options,
                 )
             )
@@ -193,9 +197,23 @@ class Module:
         return record
 
 
-def _members(port: type) -> set[str]:
+def _missing_members(port: type, factory: Any) -> list[str]:
+    """The methods of a Protocol that the class does not have; nothing where `factory` is no class."""
+    if not (isinstance(factory, type) and getattr(port, "_is_protocol", False)):
+        return []
     names: set[str] = set()
     for ancestor in port.__mro__:
-        if getattr(ancestor, "_is_protocol", False) and ancestor.__name__ not in ("Protocol", "Generic"):
-            names |= {name for name, value in vars(ancestor).items() if inspect.isfunction(value)}
-    return {name for name in names if name not in ("__init__", "__subclasshook__", "_no_init_or_replace_init")}
+        if getattr(ancestor, "_is_protocol", False) and ancestor is not Protocol:
+            names |= {name for name, value in vars(ancestor).items() if isinstance(value, (FunctionType, property))}
+    return sorted(name for name in names - {"__init__", "__subclasshook__"} if not hasattr(factory, name))
+
+
+def _needed_arguments(factory: Any) -> list[str]:
+    if not (inspect.isclass(factory) or inspect.isroutine(factory)):
+        return []
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # some classes written in C tell nothing
+        return []
+    varied = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in varied]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from insula.messages import Message, kind_of, result_type
-from insula.messages.immutability import shown
+from insula.messages.immutability import open_variables, shown
 from insula.messages.resolution import resolve
 from insula.modules.declaration import HandlerDeclaration, Place, PortParameter
 
@@ -43,12 +43,13 @@ def read_ports(
 
 def check_signature(
     function: Callable[..., Any], message: type[Message] | None, names: Names | None = None, *, final: bool = False
-) -> None:
+) -> bool:
     """Check that a handler takes its message first and returns what the message promises.
 
     Parameters: `message`, None for a schedule, which returns None; `names`, local names to resolve annotations with;
     `final`, whether a name that is not defined is an error (default: it may come later).
-    Raises TypeError naming function, file and line, what was expected and what was found.
+    Returns whether all names were defined. Raises TypeError naming function, file and line, what was expected and what
+    was found.
     """
     place = Place.of_function(function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
@@ -62,7 +63,7 @@ def check_signature(
             if not assignable(expected, found):
                 raise TypeError(f"{place}: first parameter: expected {shown(expected)}, found {_shown(found)}")
         expected = type(None) if message is None else result_type(message)
-        if isinstance(expected, typing.TypeVar):
+        if open_variables(expected):
             raise TypeError(f"{place}: {shown(message)} leaves its result open; handle a subclass that says it")
         found = _annotation(function, signature.return_annotation, names)
         if not assignable(found, expected):
@@ -70,10 +71,14 @@ def check_signature(
     except NameError as error:
         if final:
             raise TypeError(_undefined(place, error)) from None
+        return False
+    return True
 
 
-def resolved_ports(declaration: HandlerDeclaration) -> HandlerDeclaration:
-    """The declaration with every annotation resolved. Raises TypeError naming the place for an undefined name."""
+def finished(declaration: HandlerDeclaration) -> HandlerDeclaration:
+    """The declaration with every annotation resolved and checked. Raises TypeError naming place and problem."""
+    if not declaration.is_checked:
+        check_signature(declaration.function, declaration.message, final=True)
     ports = []
     for port in declaration.ports:
         try:
@@ -83,7 +88,7 @@ def resolved_ports(declaration: HandlerDeclaration) -> HandlerDeclaration:
         if typing.get_origin(annotation) is typing.Annotated:
             annotation = typing.get_args(annotation)[0]
         ports.append(replace(port, annotation=annotation))
-    return replace(declaration, ports=tuple(ports))
+    return replace(declaration, ports=tuple(ports), is_checked=True)
 
 
 def assignable(found: Any, expected: Any) -> bool:

@@ -93,7 +93,7 @@ class Application:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop moving messages, save cursors, close every database; what is not delivered yet is delivered next time."""
+        """Stop moving messages, save cursors, close every database; the rest is delivered next time."""
         self.ready = False
         for task in self._tasks:
             task.cancel()

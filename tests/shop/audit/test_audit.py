@@ -114,7 +114,8 @@ LIES: dict[str, tuple[Callable[[Books], Books], str]] = {
     "gap": (lambda books: replace(books, log=(books.log[0], *books.log[2:])), "logs have no gaps"),
     "one request, two orders": (
         lambda books: replace(
-            books, log=tuple(replace(each, causation_id="one") if each.type == "OrderPlaced" else each for each in books.log)
+            books,
+            log=tuple(replace(each, causation_id="one") if each.type == "OrderPlaced" else each for each in books.log),
         ),
         "no order is there twice",
     ),

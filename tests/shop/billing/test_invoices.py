@@ -19,9 +19,7 @@ async def test_a_confirmed_order_gets_one_invoice_over_its_exact_total(given: An
         assert (invoice.number, invoice.total) == ("INV-0001", Money("50.00", "EUR"))
         assert len(await scenario.rows(billing, invoices.select())) == 1
         assert scenario.published == [
-            InvoiceIssued(
-                order_id=given.order_id, customer_id="ann", number="INV-0001", total=Money("50.00", "EUR")
-            )
+            InvoiceIssued(order_id=given.order_id, customer_id="ann", number="INV-0001", total=Money("50.00", "EUR"))
         ]
 
 

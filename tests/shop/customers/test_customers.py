@@ -41,7 +41,9 @@ async def test_an_id_does_not_get_another_customer(given: Any) -> None:
             await scenario.call(register(given, name="Bob"))
 
 
-@pytest.mark.parametrize("changes", [{"customer_id": ""}, {"name": ""}, {"email": "nobody"}, {"email": "a@b\nBcc: c@d"}])
+@pytest.mark.parametrize(
+    "changes", [{"customer_id": ""}, {"name": ""}, {"email": "nobody"}, {"email": "a@b\nBcc: c@d"}]
+)
 async def test_whom_nothing_can_be_sent_to_is_refused(given: Any, changes: dict[str, str]) -> None:
     async with Scenario(customers) as scenario:
         with pytest.raises(InvalidCustomer):

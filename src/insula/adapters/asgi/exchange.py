@@ -74,7 +74,8 @@ class Exchange:
             if b"traceparent" in headers or b"request-timeout" in headers or b"x-request-timeout" in headers:
                 result = await self._call_with_options(message, message_id, caller, headers, scope)
             else:
-                result = await self._call(message, message_id=message_id, caller=caller)
+                repeatable = b"idempotency-key" in headers
+                result = await self._call(message, message_id=message_id, caller=caller, repeatable=repeatable)
             body = encode(result) if endpoint.has_answer else b""
         except ClientGone:
             return
@@ -128,7 +129,12 @@ class Exchange:
                 timeout_seconds = timeout_of_request(_all(scope, name))
                 break
         result: object = await self._call(
-            message, message_id=message_id, caller=caller, timeout_seconds=timeout_seconds, traceparent=traceparent
+            message,
+            message_id=message_id,
+            caller=caller,
+            timeout_seconds=timeout_seconds,
+            traceparent=traceparent,
+            repeatable=b"idempotency-key" in headers,
         )
         return result
 

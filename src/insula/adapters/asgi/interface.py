@@ -26,5 +26,9 @@ class MessageBus(Protocol):
         caller: Caller = ...,
         timeout_seconds: float | None = None,
         traceparent: str | None = None,
+        repeatable: bool = True,
     ) -> Any:
-        """The handler's answer. Raises Rejection where business says no, Failure where the machine failed."""
+        """The handler's answer; `repeatable` False says that nobody can send this message id again.
+
+        Raises Rejection where business says no, Failure where the machine failed.
+        """

@@ -35,7 +35,7 @@ class Lifespan:
             return
         if outcome["type"] == "lifespan.startup.failed":
             await asyncio.wait([task])
-            raise ConfigurationError(f"{self._name} refused to start: {outcome.get('message') or 'it gave no reason'}")
+            raise ConfigurationError(f"{self._name} refused to start: {self._reason(outcome)}")
         self._task = task
 
     async def stop(self) -> None:
@@ -46,7 +46,7 @@ class Lifespan:
         outcome = await self._step("lifespan.shutdown", task)
         await asyncio.wait([task])
         if outcome is not None and outcome["type"] == "lifespan.shutdown.failed":
-            raise ConfigurationError(f"{self._name} failed to stop: {outcome.get('message') or 'it gave no reason'}")
+            raise ConfigurationError(f"{self._name} failed to stop: {self._reason(outcome)}")
 
     async def _step(self, event: str, task: asyncio.Task[None]) -> Event | None:
         """Hand over one event; the answer, or None if the application ended without one."""
@@ -56,6 +56,13 @@ class Lifespan:
         either: list[asyncio.Future[Any]] = [task, outcome]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return outcome.result() if outcome.done() else None
+
+    def _reason(self, outcome: Event) -> str:
+        """The last line of what the application said; frameworks send a whole traceback, which goes to the log."""
+        lines = str(outcome.get("message", "")).strip().splitlines() or ["it gave no reason"]
+        if len(lines) > 1:
+            logger.error("%s: %s", self._name, "\n".join(lines))
+        return lines[-1]
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}

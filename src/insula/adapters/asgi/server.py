@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import uvicorn
 
@@ -19,7 +19,6 @@ DRAIN_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
 _ABANDON_SECONDS = 1.0  # for handlers that catch their cancellation
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def serve(
@@ -28,57 +27,30 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     stopping: asyncio.Event,
-    at_once: asyncio.Event | None = None,
     on_ready: Callable[[str], None] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
 ) -> None:
     """Serve until `stopping` is set, then drain: take no new connection, finish the requests under way, close.
 
-    Signals are the caller's (see `stop_on_signals`).
+    Signals are the caller's. A caller that cannot wait cancels this: every connection is cut at once.
 
     Parameters: `host` (default: this machine only) and `port`, 0 for any free one; `stopping`, set to drain;
-    `at_once`, set to stop without waiting for requests under way; `on_ready`, called with the address, such as
-    "http://127.0.0.1:8000", once requests are answered; `drain_seconds`, after which what still runs is cancelled
-    (default 30).
-    Raises ConfigurationError if the address cannot be used, or if the application refuses to start.
+    `on_ready`, called with the address, such as "http://127.0.0.1:8000", once requests are answered; `drain_seconds`,
+    after which what still runs is cancelled (default 30).
+    Raises ConfigurationError if the address cannot be used, or if the application refuses to start or stop.
     """
     listener = _listen(host, port)
     lifespan = Lifespan(application, "the application")
     try:
         await lifespan.start()
-    except BaseException:
-        listener.close()
-        raise
-    server = _Uvicorn(_configuration(application, drain_seconds), lambda: _ready(listener, on_ready))
-    try:
-        await _run(server, listener, stopping, at_once or asyncio.Event())
-    finally:
-        listener.close()
-        gc.unfreeze()
-        if at_once is None or not at_once.is_set():
+        server = _Uvicorn(_configuration(application, drain_seconds), lambda: _ready(listener, on_ready))
+        try:
+            await _run(server, listener, stopping)
+        finally:
+            gc.unfreeze()
             await lifespan.stop()
-
-
-@contextmanager
-def stop_on_signals(stopping: asyncio.Event, at_once: asyncio.Event) -> Iterator[None]:
-    """While inside, the first SIGTERM or SIGINT sets `stopping`, a second one `at_once`.
-
-    For the main thread's running loop; afterwards the signals mean what they meant before.
-    """
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
-
-    def stop() -> None:
-        (at_once if stopping.is_set() else stopping).set()
-
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
     finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+        listener.close()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -114,24 +86,24 @@ def _configuration(application: Asgi, drain_seconds: float) -> uvicorn.Config:
     )
 
 
-async def _run(server: _Uvicorn, listener: socket.socket, stopping: asyncio.Event, at_once: asyncio.Event) -> None:
+async def _run(server: _Uvicorn, listener: socket.socket, stopping: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
-    waits = [asyncio.create_task(stopping.wait()), asyncio.create_task(at_once.wait())]
+    waiting = asyncio.create_task(stopping.wait())
+    either: list[asyncio.Future[Any]] = [serving, waiting]
     try:
-        await asyncio.wait([serving, *waits], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
-        await asyncio.wait([serving, waits[1]], return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            serving.result()
+        await asyncio.shield(serving)
     finally:
-        for task in waits:
-            task.cancel()
+        waiting.cancel()
         if not serving.done():
             await _abandon(server, serving)
 
 
 async def _abandon(server: _Uvicorn, serving: asyncio.Task[None]) -> None:
     """Cut every connection and cancel what runs."""
+    for listening in getattr(server, "servers", ()):
+        listening.close()
     running = list(server.server_state.tasks)
     for connection in list(server.server_state.connections):
         connection.transport.abort()
@@ -150,7 +122,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _ready(listener: socket.socket, on_ready: Callable[[str], None] | None) -> None:
-    # What is there now stays: the collector need not look at it again at every request's garbage.
+    # What is there now stays: the collector need not look at it again whenever requests leave garbage.
     gc.collect()
     gc.freeze()
     if on_ready is not None:

@@ -126,9 +126,11 @@ class SqliteUnit:
         await self._writer.acquire(alone=self._alone)
         self.writing = place
         self._writer.statement(_SAVE_UNIT)
-        if self._scope.mark is not None and not self._tables.mark(self._scope.mark):
-            raise self._end(MarkedBefore(self._tables.find(self._scope.mark)))
-        self._writer.statement(_SAVE_EFFECTS)
+        mark = self._scope.mark
+        if mark is not None:
+            if not self._tables.mark(mark):
+                raise self._end(MarkedBefore(self._tables.find(mark)))
+            self._writer.statement(_SAVE_EFFECTS)
         changes = self._writer.changes
         for statement, parameters, rows, seen in self._peeks:
             if changes != seen and self.run(statement, parameters).all() != rows:
@@ -216,7 +218,7 @@ class SqliteUnit:
             raise self.ended
         if self._session is not None:
             self._session.discard()
-        self._writer.statement(_UNDO_EFFECTS)
+        self._writer.statement(_UNDO_UNIT if scope.mark is None else _UNDO_EFFECTS)
         if scope.mark is not None and scope.reject is not None:
             self._tables.answer(scope.mark, Answer(Outcome.REJECTED, scope.reject(rejection)))
         self._writer.statement(_KEEP_UNIT)

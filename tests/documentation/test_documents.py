@@ -1,0 +1,32 @@
+"""What the documents show is what the tests run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+TESTED = "".join(
+    path.read_text(encoding="utf-8") for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("examples/**/*.py")]
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_python_snippet_stands_in_a_file_that_is_tested(document: Path) -> None:
+    snippets = re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    for snippet in snippets:
+        assert snippet in TESTED, f"{document.name}: not in any tested file:\n{snippet}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_within_the_repository_leads_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    assert missing == []
+
+
+def test_the_smallest_system_fits_on_a_screen() -> None:
+    assert len((ROOT / "examples" / "hello.py").read_text(encoding="utf-8").splitlines()) <= 40

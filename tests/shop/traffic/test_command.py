@@ -1,0 +1,35 @@
+"""python -m shop.traffic as a command."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from shop.traffic.__main__ import traffic
+
+
+@pytest.fixture
+def command() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(traffic)
+    return app
+
+
+def test_it_exits_with_1_where_no_shop_answers(command: typer.Typer) -> None:
+    nowhere = ["--url", "http://127.0.0.1:9", "--orders", "3", "--patience", "0", "--json"]
+    result = CliRunner().invoke(command, nowhere)
+    numbers = json.loads(result.stdout)
+    assert (result.exit_code, numbers["orders"], numbers["placed"]) == (1, 3, 0)
+    assert "Cannot connect" in numbers["troubles"][0]
+
+
+def test_it_exits_with_2_where_the_folder_is_none(tmp_path: Path, command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["--northwind", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "products.csv" in result.stderr
+
+
+def test_its_help_has_an_example(command: typer.Typer) -> None:
+    assert "Example: python -m shop.traffic" in CliRunner().invoke(command, ["--help"]).stdout
