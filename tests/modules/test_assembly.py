@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-import types
 from typing import Any, Protocol
 
 import pytest
@@ -15,10 +14,6 @@ THIS_FILE = __file__
 
 
 class PlaceOrder(Command[None]):
-    customer: str
-
-
-class SendOrder(Command[None], name="PlaceOrder"):
     customer: str
 
 
@@ -194,21 +189,6 @@ def test_a_port_bound_twice_is_refused_naming_both_places() -> None:
     assert at(line) in problem
 
 
-def test_two_messages_with_one_name_on_the_wire_are_refused_naming_both_places() -> None:
-    orders, billing = Module("orders"), Module("billing")
-
-    @orders.handle(PlaceOrder)
-    async def place_order(command: PlaceOrder) -> None: ...
-
-    @billing.handle(SendOrder)
-    async def send_order(command: SendOrder) -> None: ...
-
-    (problem,) = problems(orders, billing)
-    assert "are both called 'PlaceOrder' on the wire" in problem
-    assert at(PlaceOrder.__place__[1]) in problem
-    assert at(SendOrder.__place__[1]) in problem
-
-
 def test_two_modules_with_one_name_are_refused_naming_both_places() -> None:
     first, line = Module("orders"), here()
     second = Module("orders")
@@ -370,19 +350,6 @@ def test_a_schedule_that_is_none_is_refused_with_its_place(schedule: str, timezo
     assert schedule in problem
 
 
-def test_a_message_that_names_what_is_defined_nowhere_is_refused() -> None:
-    class Dangling(Command[None]):
-        field: DefinedNowhere  # noqa: F821
-
-    orders = Module("orders")
-
-    @orders.handle(Dangling)
-    async def dangle(command: Dangling) -> None: ...
-
-    (problem,) = problems(orders)
-    assert f"Dangling ({at(Dangling.__place__[1])}): name 'DefinedNowhere' is not defined" in problem
-
-
 def test_all_problems_are_told_at_once() -> None:
     orders = Module("orders")
     again = Module("orders")
@@ -409,37 +376,3 @@ def test_a_system_is_a_value_that_knows_its_modules_and_its_place() -> None:
     assert str(shop.place) == f"system 'shop' ({at(line)})"
     with pytest.raises(AttributeError):
         shop.name = "other"  # type: ignore[misc]
-
-
-def written(name: str, source: str) -> types.ModuleType:
-    """A Python module made of text, as if imported from a file."""
-    created = types.ModuleType(name)
-    sys.modules[name] = created
-    exec(compile(source, f"{name}.py", "exec"), vars(created))
-    return created
-
-
-def test_an_event_belongs_to_the_module_in_whose_contract_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    contract = written("orders_contract", "from insula.messages import Event\nclass Shipped(Event): pass")
-    monkeypatch.setitem(sys.modules, "orders_contract", contract)
-    orders, loyalty = Module("orders", contract="orders_contract"), Module("loyalty")
-
-    @loyalty.on(contract.Shipped)
-    async def note(event: contract.Shipped) -> None: ...
-
-    assembly = assembled(orders, loyalty)
-    assert assembly.owner(contract.Shipped) is orders
-    assert assembly.messages["Shipped"] is contract.Shipped
-
-
-def test_an_event_in_a_file_that_several_modules_share_belongs_to_none() -> None:
-    orders, loyalty = Module("orders"), Module("loyalty")
-
-    @orders.handle(PlaceOrder)
-    async def place_order(command: PlaceOrder) -> None: ...
-
-    @loyalty.on(OrderPlaced)
-    async def earn(event: OrderPlaced) -> None: ...
-
-    with pytest.raises(LookupError, match="no module of 'shop' owns OrderPlaced"):
-        assembled(orders, loyalty).owner(OrderPlaced)

@@ -28,19 +28,7 @@ from $system.$module.module import $module
 $system = System("$system", $module)
 '''
 
-MODULE_PROJECT = """[project]
-name = "$system"
-version = "0.1.0"
-requires-python = ">=3.11"
-dependencies = ["insula"]
-
-[tool.pytest.ini_options]
-addopts = "--import-mode=importlib"
-pythonpath = ["."]
-testpaths = ["tests"]
-"""
-
-PACKAGE = '"""The $module module: others import its contract only."""\n'
+MODULE_PACKAGE = '"""The $module module: others import its contract only."""\n'
 
 CONTRACT = '''"""What other modules may import of $module."""
 

@@ -55,7 +55,16 @@ class Receiver:
         self._tails: dict[Key, asyncio.Task[Any]] = {}
 
     async def start(self) -> None:
-        """Learn which keys are parked."""
+        """Take over from consumers that were renamed, and learn which keys are parked."""
+        renamed = [(each.declaration.renamed_from, name) for name, each in self._by_name.items()]
+
+        async def body(unit: Unit) -> None:
+            for before, after in renamed:
+                if before is not None:
+                    await unit.rename_consumer(before, after)
+
+        if any(before is not None for before, _ in renamed):
+            await self.database.perform(body, Scope(f"{self.module}: renamed consumers"))
         self._parked = set(await self.database.parked_keys())
 
     async def deliver(self, envelope: Envelope) -> None:

@@ -39,8 +39,14 @@ class Relay:
         source.on_append(self._appended)
 
     async def start(self) -> None:
-        """Begin where the last run left off."""
-        self.position = self.saved = await self.receiver.database.cursor(self._name)
+        """Begin where the last run left off; a new subscriber begins at the end of the log.
+
+        That beginning is stored at once: after a crash it must not move past what was appended since.
+        """
+        found = await self.receiver.database.cursor(self._name)
+        self.position = await self.source.log_head() if found is None else found
+        self.saved = -1 if found is None else found
+        await self.save()
 
     def _appended(self, types: frozenset[str]) -> None:
         if not types.isdisjoint(self.receiver.types):

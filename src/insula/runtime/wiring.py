@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,8 +55,7 @@ class Wired:
             await receiver.start()
         for timers in self.timers:
             await timers.start()
-        for relay in self.relays:
-            await relay.start()
+        await asyncio.gather(*(relay.start() for relay in self.relays))  # together, so that they share commits
 
 
 def wire(

@@ -67,6 +67,8 @@ async def refusal(port: int) -> None:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:  # the listener closed in between
+                continue
             writer.close()
 
 

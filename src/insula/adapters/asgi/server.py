@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,8 @@ from insula.kernel.errors import ConfigurationError
 DRAIN_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
+_LARGEST_PORT = 65_535
+_ACCEPT_SECONDS = 0.01  # for connections accepted before the listener closed to become known
 _ABANDON_SECONDS = 1.0  # for handlers that catch their cancellation
 
 
@@ -67,6 +70,13 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets=sockets)
         self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn asks the connections it knows to close; one accepted but not made yet would keep it waiting.
+        for listening in self.servers:
+            listening.close()
+        await asyncio.sleep(_ACCEPT_SECONDS)
+        await super().shutdown(sockets=sockets)
+
 
 def _configuration(application: Asgi, drain_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
@@ -113,11 +123,13 @@ async def _abandon(server: _Uvicorn, serving: asyncio.Task[None]) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LARGEST_PORT:
+        raise ConfigurationError(f"cannot serve HTTP at {host}:{port}: a port is a number from 0 to {_LARGEST_PORT}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise ConfigurationError(f"cannot serve HTTP at {host}:{port}: {reason}; choose another host or port") from None
 
 

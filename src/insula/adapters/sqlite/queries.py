@@ -96,10 +96,10 @@ class Queries:
         """The last position of the log; 0 while it is empty."""
         return int((await self._first(_HEAD))[0])
 
-    async def cursor(self, name: str) -> int:
-        """A remembered position; 0 at first."""
+    async def cursor(self, name: str) -> int | None:
+        """A remembered position, None where none was."""
         row = await self._first(_CURSOR, name=name)
-        return 0 if row is None else int(row[0])
+        return None if row is None else int(row[0])
 
     async def parked_keys(self) -> Collection[tuple[str, str, str]]:
         """Every (consumer, source, key) that has parked messages."""

@@ -103,6 +103,11 @@ class BookKeeping:
         """Make a parked message a dead letter."""
         self._statement(_BURY, (consumer, message_id))
 
+    def rename_consumer(self, before: str, after: str) -> None:
+        """Hand marks and parked messages of one consumer to another."""
+        for table in ("insula_inbox", "insula_parked"):
+            self._statement(f"update {table} set consumer = ? where consumer = ? -- insula", (after, before))
+
     def unpark(self, sequence: int) -> None:
         """Forget a parked message."""
         self._statement("delete from insula_parked where sequence = ? -- insula", (sequence,))

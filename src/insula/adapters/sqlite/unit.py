@@ -267,6 +267,11 @@ class SqliteUnit:
         await self.turn()
         self._tables.bury(consumer, message_id)
 
+    async def rename_consumer(self, before: str, after: str) -> None:
+        """Hand marks and parked messages of one consumer to another."""
+        await self.turn()
+        self._tables.rename_consumer(before, after)
+
     async def unpark(self, sequence: int) -> None:
         """Forget a parked message."""
         await self.turn()
