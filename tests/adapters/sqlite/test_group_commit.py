@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from typing import Any
 
 import pytest
@@ -324,3 +325,25 @@ async def test_orm_core_and_text_share_one_transaction(open_database: OpenDataba
 
         assert await database.perform(all_three, scope()) == 3
         assert await texts(database) == ["by session", "by core", "by text"]
+
+
+async def test_a_cancelled_caller_leaves_a_synchronous_body_to_end_and_undoes_it(open_database: OpenDatabase) -> None:
+    async with open_database() as database:
+        writing, go_on = threading.Event(), threading.Event()
+
+        def on_a_thread(work: Any) -> None:
+            work.execute(NOTES.insert(), {"text": "undone"})
+            writing.set()
+            go_on.wait(5)
+            work.execute(NOTES.insert(), {"text": "undone too"})
+
+        call = asyncio.ensure_future(database.perform_in_thread(on_a_thread, scope()))
+        await asyncio.to_thread(writing.wait, 5)
+        call.cancel()
+        neighbour = asyncio.ensure_future(add_note(database, "after"))
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await neighbour
+        assert await texts(database) == ["after"]

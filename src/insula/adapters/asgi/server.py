@@ -128,8 +128,9 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # the latter from a host name that can be none
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else str(error)
         raise ConfigurationError(f"cannot serve HTTP at {host}:{port}: {reason}; choose another host or port") from None
 
 

@@ -119,7 +119,7 @@ class SqliteDatabase(Queries):
             return value
 
         async def run(unit: SqliteUnit) -> Value:
-            return await loop.run_in_executor(self._threads, work, unit)
+            return await _until_the_thread_ends(loop.run_in_executor(self._threads, work, unit))
 
         result: Value = await self._until_durable(run, scope)
         return result
@@ -143,7 +143,8 @@ class SqliteDatabase(Queries):
                 continue
             except BaseException as error:
                 if alone or not unit.lost:
-                    raise machine_failure(error, scope.place) or error from error
+                    _raise_as_failure(error, scope.place)
+                    raise
                 alone = True
                 continue
             if refusal is not None:
@@ -195,6 +196,26 @@ class SqliteDatabase(Queries):
         self._threads.shutdown()
         self._reader.close()
         self.let_go()
+
+
+def _raise_as_failure(error: BaseException, place: str) -> None:
+    """Raise what SQLite reported in Insula's words; return for errors that are not the storage's fault."""
+    failure = machine_failure(error, place)
+    if failure is not None:
+        raise failure from error
+
+
+async def _until_the_thread_ends(work: asyncio.Future[Value]) -> Value:
+    """Wait for a worker thread also when cancelled: it cannot be stopped, and may be using the connection."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return work.result()
 
 
 def _opened(path: Path) -> Connection:
