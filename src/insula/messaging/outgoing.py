@@ -34,6 +34,11 @@ class OutgoingMessages:
         self.envelopes: list[Envelope] = []
         self.timers: list[Timer] = []
 
+    @property
+    def single(self) -> bool:
+        """Whether exactly one row leaves, which is written by one statement."""
+        return self._count == 1
+
     def publish(self, event: Event) -> None:
         """Leave with the commit."""
         if not isinstance(event, Event):

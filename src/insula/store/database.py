@@ -86,6 +86,11 @@ class Departure(Protocol):
     envelopes: list[Envelope]
     timers: list[Timer]
 
+    @property
+    def single(self) -> bool:
+        """Whether exactly one row leaves, which is written by one statement."""
+        ...
+
     def reset(self) -> None:
         """Forget everything: the handler runs again."""
         ...

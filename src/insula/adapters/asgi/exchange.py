@@ -70,7 +70,10 @@ class Exchange:
             headers: dict[bytes, bytes] = dict(raw)
             caller = ANONYMOUS if self._caller_of is None else self._caller_of(Headers(raw))
             message_id = self._message_id(endpoint, caller, headers, scope)
-            message = await self._message(endpoint, path_values, headers, scope, receive)
+            body = b""
+            if endpoint.plan.reads_body:
+                body = await read_body(receive, headers.get(b"content-length"), self._body_limit_bytes)
+            message = _decode(endpoint, path_values, headers, scope["query_string"], body)
             if b"traceparent" in headers or b"request-timeout" in headers or b"x-request-timeout" in headers:
                 result = await self._call_with_options(message, message_id, caller, headers, scope)
             else:
@@ -92,24 +95,6 @@ class Exchange:
             answer_headers.append((MESSAGE_ID, message_id.encode("ascii")))
         await send({"type": "http.response.start", "status": endpoint.status, "headers": answer_headers})
         await send({"type": "http.response.body", "body": body})
-
-    async def _message(
-        self,
-        endpoint: Endpoint,
-        path_values: Sequence[str],
-        headers: dict[bytes, bytes],
-        scope: Scope,
-        receive: Receive,
-    ) -> Message:
-        plan, body = endpoint.plan, b""
-        if plan.reads_body:
-            body = await read_body(receive, headers.get(b"content-length"), self._body_limit_bytes)
-            if body:
-                content_type = headers.get(b"content-type")
-                if content_type != _JSON:
-                    check_content_type(None if content_type is None else content_type.decode("latin-1"))
-        query_string: bytes = scope["query_string"]
-        return plan.decode(path_values, _parse_query(query_string) if query_string else (), body)
 
     def _message_id(self, endpoint: Endpoint, caller: Caller, headers: dict[bytes, bytes], scope: Scope) -> str:
         if endpoint.is_command and b"idempotency-key" in headers:
@@ -151,6 +136,16 @@ class Exchange:
             problem = problem.with_instance(message_id)
             more = ((MESSAGE_ID, message_id.encode("ascii")),) if endpoint.is_command else ()
         await respond_problem(scope, send, problem, *more)
+
+
+def _decode(
+    endpoint: Endpoint, path_values: Sequence[str], headers: dict[bytes, bytes], query_string: bytes, body: bytes
+) -> Message:
+    if body:
+        content_type = headers.get(b"content-type")
+        if content_type != _JSON:
+            check_content_type(None if content_type is None else content_type.decode("latin-1"))
+    return endpoint.plan.decode(path_values, _parse_query(query_string) if query_string else (), body)
 
 
 def _all(scope: Scope, name: bytes) -> list[str]:

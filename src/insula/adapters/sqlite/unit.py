@@ -62,6 +62,7 @@ class SqliteUnit:
         self.writing: str | None = None
         self.ended: BaseException | None = None
         self.lost = False
+        self._saved = True
 
     # -- the user's verbs
 
@@ -119,13 +120,15 @@ class SqliteUnit:
 
     # -- the turn
 
-    async def begin(self, place: str) -> None:
+    async def begin(self, place: str, *, savepoint: bool = True) -> None:
         """Take the turn: mark the message, open the effects, and see that what was peeked still holds."""
         if self.ended is not None:
             raise self.ended
         await self._writer.acquire(alone=self._alone)
         self.writing = place
-        self._writer.statement(_SAVE_UNIT)
+        self._saved = savepoint
+        if savepoint:
+            self._writer.statement(_SAVE_UNIT)
         mark = self._scope.mark
         if mark is not None:
             if not self._tables.mark(mark):
@@ -185,7 +188,9 @@ class SqliteUnit:
             pending = self._session is not None and self._session.pending
             if not (leaving or pending or scope.mark is not None or scope.finally_):
                 return None
-            await self.begin(scope.place)
+            # A single insert is atomic by itself: no savepoint is needed to undo a part of it.
+            single = not (pending or scope.mark or scope.finally_) and departure is not None and departure.single
+            await self.begin(scope.place, savepoint=not single)
         if self.ended is not None:
             raise self.ended
         if self._session is not None:
@@ -198,7 +203,8 @@ class SqliteUnit:
             await step(self)
         if scope.mark is not None and scope.answer is not None:
             self._tables.answer(scope.mark, Answer(Outcome.DONE, scope.answer(value)))
-        self._writer.statement(_KEEP_UNIT)
+        if self._saved:
+            self._writer.statement(_KEEP_UNIT)
         self._writer.appended |= appended
         return self._writer.release(completed=True)
 
@@ -241,7 +247,7 @@ class SqliteUnit:
     def _undo(self) -> None:
         self.writing = None
         self.ended = self.ended or RuntimeError("this unit of work has ended")
-        if self._writer.connection.in_transaction:
+        if self._saved and self._writer.connection.in_transaction:
             self._writer.statement(_UNDO_UNIT)
             self._writer.statement(_KEEP_UNIT)
 
