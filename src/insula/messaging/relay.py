@@ -33,6 +33,7 @@ class Relay:
         self.receiver = receiver
         self.position = 0
         self.saved = 0
+        self._save_at = 0.0
         self._clock = clock
         self._name = f"log of {source.name}"
         self._awake = asyncio.Event()
@@ -52,8 +53,11 @@ class Relay:
         if not types.isdisjoint(self.receiver.types):
             self._awake.set()
 
-    async def step(self, *, twice: bool = False) -> int:
-        """Deliver what the log has; returns how many messages. `twice` delivers each two times, as brokers may."""
+    async def step(self, *, twice: bool = False, saving: bool = False) -> int:
+        """Deliver what the log has; returns how many messages.
+
+        Parameters: `twice` delivers each two times, as brokers may; `saving` stores the cursor now and then.
+        """
         head = await self.source.log_head()
         flying: deque[tuple[int, asyncio.Task[None]]] = deque()
         delivered, read, more = 0, self.position, head > self.position
@@ -73,6 +77,8 @@ class Relay:
                 flying.popleft()
                 self.position = position
                 delivered += 1
+                if saving and self._clock.monotonic() >= self._save_at:
+                    await self.save()
         except BaseException:
             await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
             raise
@@ -95,6 +101,7 @@ class Relay:
 
         await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the {self._name}"))
         self.saved = position
+        self._save_at = self._clock.monotonic() + _CURSOR_INTERVAL_SECONDS
 
     async def run(self) -> None:
         """Deliver as the log grows, until cancelled; wait longer each time the subscriber's store fails."""
@@ -102,14 +109,14 @@ class Relay:
         while True:
             self._awake.clear()
             try:
-                await self.step()
+                await self.step(saving=True)
                 delay = 0.05
-                if self.position != self.saved:
-                    await self._wait(_CURSOR_INTERVAL_SECONDS)
-                    if not self._awake.is_set():
-                        await self.save()
-                else:
+                if self.position == self.saved:
                     await self._wait(_POLL_SECONDS)
+                    continue
+                await self._wait(self._save_at - self._clock.monotonic())
+                if self._clock.monotonic() >= self._save_at:
+                    await self.save()
             except Exception as error:
                 _log.warning("%s → %s: %s; again in %.2f s", self._name, self.receiver.module, error, delay)
                 await self._clock.sleep(delay)

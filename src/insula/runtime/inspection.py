@@ -8,9 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import text
 
-from insula.adapters.sqlite.connection import open_reader, sqlalchemy_connection
+from insula.adapters.sqlite.connection import Connection, open_reader, sqlalchemy_connection
 from insula.adapters.sqlite.tables import LOG_COLUMNS, envelope_of, parked_of
 from insula.kernel.errors import ConfigurationError
 from insula.messages import Envelope
@@ -36,7 +37,8 @@ class Inspection:
     ) -> None:
         self._directory = directory or Path((configuration or Configuration()).store.directory)
         self._modules = system.modules
-        self._open: dict[str, Connection] = {}
+        self._open: dict[str, SqlConnection] = {}
+        self._readers: list[Connection] = []
 
     def __enter__(self) -> Self:
         return self
@@ -45,14 +47,18 @@ class Inspection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.clear()
+        while self._readers:
+            self._readers.pop().shut()
 
-    def _connection(self, module: Module) -> Connection:
+    def _connection(self, module: Module) -> SqlConnection:
         if module.name not in self._open:
             path = self._directory / f"{module.name}.db"
             try:
                 if not path.is_file():
                     raise FileNotFoundError("no such file; has the system run here?")
-                self._open[module.name] = sqlalchemy_connection(open_reader(path))
+                reader = open_reader(path)
+                self._readers.append(reader)
+                self._open[module.name] = sqlalchemy_connection(reader)
             except (sqlite3.Error, OSError) as error:
                 raise ConfigurationError(f"{path}: {error}") from error
         return self._open[module.name]

@@ -347,3 +347,15 @@ async def test_a_cancelled_caller_leaves_a_synchronous_body_to_end_and_undoes_it
             await call
         await neighbour
         assert await texts(database) == ["after"]
+
+
+async def test_peeks_at_one_row_by_many_at_once_all_come_through(open_database: OpenDatabase) -> None:
+    async with open_database() as database:
+
+        async def bump(work: Any) -> None:
+            rows = await work.peek(select(func.count()).select_from(NOTES))
+            await work.execute(NOTES.insert(), {"text": str(rows[0][0])})
+
+        outcomes = await together(*(database.perform(bump, scope(f"notes.{number}")) for number in range(15)))
+        assert outcomes == [None] * 15
+        assert await texts(database) == [str(number) for number in range(15)]

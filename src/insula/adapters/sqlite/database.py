@@ -135,6 +135,7 @@ class SqliteDatabase(Queries):
                 if durable is not None:
                     await durable
             except PeekStale:
+                await self._writer.settled()  # readers do not see the change before its batch is committed
                 continue
             except BatchLost as lost:
                 if alone and lost.cause is not None:

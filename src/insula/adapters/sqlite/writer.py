@@ -12,6 +12,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from insula.adapters.sqlite.connection import Connection, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
@@ -123,6 +124,14 @@ class Writer:
         if self._waiting:
             self._wake()
         return durable
+
+    async def settled(self) -> None:
+        """Wait until the batch under way is committed or lost; returns at once when there is none."""
+        if self.connection.in_transaction:
+            over = asyncio.get_running_loop().create_future()
+            self._members.append(over)
+            with suppress(BatchLost):
+                await over
 
     def lost(self) -> None:
         """The transaction has ended under a unit: its finished neighbours run again."""
