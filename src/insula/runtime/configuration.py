@@ -26,6 +26,7 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: _Port = 8000
     body_limit_bytes: _Count = 1_048_576
+    requests_at_once: _Count = 1000
     caller_header: str = ""
     drain_seconds: _Positive = 10.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -41,8 +40,6 @@ async def serve_system(
 
         def ready(url: str) -> None:
             presence.write(application.directory, presence.Presence(os.getpid(), url, token))
-            gc.collect()
-            gc.freeze()  # the wired system lives as long as the process: keep the collector off it
             announce(f"{system.name} is ready at {url}  (API at {url}/docs, data in {application.directory})")
 
         try:
@@ -64,6 +61,7 @@ def http_face(application: Application, token: str, stopping: asyncio.Event) -> 
         ids=Uuid7(application.clock, application.randomness),
         caller_of=_caller_from(http.caller_header),
         body_limit_bytes=http.body_limit_bytes,
+        requests_limit=http.requests_at_once,
         ready=lambda: application.ready and not stopping.is_set(),
         extra_routes=Admin(application, token).routes(),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from insula.adapters.asgi import pages
-from insula.adapters.asgi.exchange import CallerOf, Exchange, respond, respond_problem
+from insula.adapters.asgi.exchange import REQUESTS_LIMIT, CallerOf, Exchange, respond, respond_problem
 from insula.adapters.asgi.interface import Asgi, MessageBus, Receive, Scope, Send
 from insula.adapters.asgi.mounts import Mounts
 from insula.edge.endpoint import endpoints_of
@@ -30,7 +30,8 @@ class HttpApplication:
 
     Parameters: `assembly`, the system; `bus`, which takes messages to handlers; `ids`, for message ids;
     `caller_of`, who asks, from the headers (default: ANONYMOUS); it may raise a Rejection, such as one with status 401;
-    `body_limit_bytes`, the longest body taken (default 1 MiB); `version` of the API, for its document;
+    `body_limit_bytes`, the longest body taken (default 1 MiB);
+    `requests_limit`, how many may be under way at once (default 1000); `version` of the API, for its document;
     `alive` and `ready`, asked by `/_insula/health` and `/_insula/ready`, which answer 503 for False;
     `extra_routes`, Starlette routes to serve beside (admin, dashboard), behind the system's own;
     `documentation`, whether `/docs` and `/openapi.json` are served (default True).
@@ -44,6 +45,7 @@ class HttpApplication:
         ids: IdSource,
         caller_of: CallerOf | None = None,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
+        requests_limit: int = REQUESTS_LIMIT,
         version: str = "1",
         alive: Callable[[], bool] = lambda: True,
         ready: Callable[[], bool] = lambda: True,
@@ -52,7 +54,7 @@ class HttpApplication:
     ) -> None:
         self._table = RouteTable(endpoints_of(assembly.routes))
         self._exact = self._table.exact
-        self._answer = Exchange(bus, ids, caller_of, body_limit_bytes).answer
+        self._answer = Exchange(bus, ids, caller_of, body_limit_bytes, requests_limit).answer
         self._pages: dict[str, Asgi] = {
             pages.ALIVE_PATH: pages.health_page(alive, "alive", "failed"),
             pages.READY_PATH: pages.health_page(ready, "ready", "not ready"),

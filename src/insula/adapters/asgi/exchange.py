@@ -14,7 +14,7 @@ from insula.edge.idempotency import key_of_request, message_id_of
 from insula.edge.options import check_content_type, timeout_of_request, traceparent_of_request
 from insula.edge.problem import MEDIA_TYPE, Problem, RequestRefused, problem_of, refuse
 from insula.kernel.context import ANONYMOUS, Caller
-from insula.kernel.errors import Failure, Rejection
+from insula.kernel.errors import Failure, Rejection, Unavailable
 from insula.kernel.ids import IdSource
 from insula.messages.codec import encode
 from insula.messages.message import Message
@@ -31,6 +31,10 @@ _JSON_HEADER: RawHeader = (b"content-type", _JSON)
 _PROBLEM_HEADER: RawHeader = (b"content-type", MEDIA_TYPE.encode())
 _EMPTY_HEADER: RawHeader = (b"content-length", b"0")
 _LARGEST_QUERY = 1000
+_RETRY_SECONDS = 1.0
+
+REQUESTS_LIMIT = 1000
+"""Requests under way at once; more are turned away, so that those taken are answered in time."""
 
 
 async def respond(send: Send, status: int, headers: list[RawHeader], body: bytes) -> None:
@@ -51,16 +55,40 @@ class Exchange:
     """Carries requests to handlers and their answers back.
 
     Parameters: `bus`; `ids`, for commands without an idempotency key; `caller_of`, who asks, from the headers, None for
-    ANONYMOUS always; it may raise a Rejection; `body_limit_bytes`, the longest body taken.
+    ANONYMOUS always; it may raise a Rejection; `body_limit_bytes`, the longest body taken; `requests_limit`, how many may be under way
+    at once, more get 503 with Retry-After.
     """
 
-    def __init__(self, bus: MessageBus, ids: IdSource, caller_of: CallerOf | None, body_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        bus: MessageBus,
+        ids: IdSource,
+        caller_of: CallerOf | None,
+        body_limit_bytes: int,
+        requests_limit: int = REQUESTS_LIMIT,
+    ) -> None:
         self._call = bus.call
         self._new_id = ids.new
         self._caller_of = caller_of
         self._body_limit_bytes = body_limit_bytes
+        self._requests_limit = requests_limit
+        self._under_way = 0
 
     async def answer(
+        self, endpoint: Endpoint, path_values: Sequence[str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer one request, or turn it away while too many are under way."""
+        if self._under_way >= self._requests_limit:
+            full = Unavailable(f"{self._requests_limit} requests are under way; try again", retry_after=_RETRY_SECONDS)
+            await respond_problem(scope, send, problem_of(full))
+            return
+        self._under_way += 1
+        try:
+            await self._exchange(endpoint, path_values, scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _exchange(
         self, endpoint: Endpoint, path_values: Sequence[str], scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer one request; `path_values` are the values of the endpoint's path parameters."""
