@@ -55,8 +55,8 @@ class Exchange:
     """Carries requests to handlers and their answers back.
 
     Parameters: `bus`; `ids`, for commands without an idempotency key; `caller_of`, who asks, from the headers, None for
-    ANONYMOUS always; it may raise a Rejection; `body_limit_bytes`, the longest body taken; `requests_limit`, how many may be under way
-    at once, more get 503 with Retry-After.
+    ANONYMOUS always; it may raise a Rejection; `body_limit_bytes`, the longest body taken;
+    `requests_limit`, how many may be under way at once, more get 503 with Retry-After.
     """
 
     def __init__(
