@@ -155,3 +155,14 @@ def test_processes_do_not_share_their_state() -> None:
     one, other = (copy_context().run(in_a_process, {}) for _ in range(2))
     assert one is not other
     assert made == [one, other]
+
+
+def test_the_trace_that_a_message_begins_carries_the_messages_id() -> None:
+    trace = TraceContext.of_message("01900000-0000-7000-8000-0000000000ab")
+    assert trace.format() == "00-019000000000700080000000000000ab-80000000000000ab-01"
+    assert TraceContext.parse(trace.format()) == trace
+
+
+def test_a_text_that_is_no_message_id_begins_no_trace() -> None:
+    with pytest.raises(ValueError, match="UUID text"):
+        TraceContext.of_message("order 1")

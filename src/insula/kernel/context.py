@@ -79,6 +79,17 @@ class TraceContext:
             return cls.start(randomness)
         return cls(trace_id, span_id, _SAMPLED | _RANDOM_TRACE_ID)
 
+    @classmethod
+    def of_message(cls, message_id: str) -> TraceContext:
+        """The root of the trace that one message begins: its id, so that neither has to be looked up from the other.
+
+        Raises ValueError if `message_id` is no UUID text.
+        """
+        trace_id = message_id.replace("-", "")
+        if len(trace_id) != 32:
+            raise ValueError(f"{message_id!r} is no message id; message ids are UUID text")
+        return cls(trace_id, trace_id[16:], _SAMPLED)
+
     def child(self, randomness: Randomness) -> TraceContext:
         """A new span in the same trace."""
         return TraceContext(self.trace_id, _hex_digits(randomness, 16), self.flags)

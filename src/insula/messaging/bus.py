@@ -85,7 +85,7 @@ class Bus:
             return await self._plain(message, *found)
         identifier = message_id or self._ids.new()
         trace = None if traceparent is None else TraceContext.parse(traceparent)
-        trace = TraceContext.start(self._randomness) if trace is None else trace.child(self._randomness)
+        trace = TraceContext.of_message(identifier) if trace is None else trace.child(self._randomness)
         if timeout_seconds is None:
             context = MessageContext(identifier, identifier, None, caller, trace, None)
             return await self.deliver(message, context, repeatable=repeatable and message_id is not None)
