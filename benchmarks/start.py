@@ -17,7 +17,7 @@ from benchmarks.harness import Case, Contender, Sample, Settings, run
 from benchmarks.http import FASTAPI, RAW, Opener, insula_command, uvicorn_command
 from benchmarks.processes import Server, free_port, resident_mebibytes, serving
 
-SETTLING_SECONDS = 1.0
+SETTLING_SECONDS = 0.5
 
 
 def importing(statement: str) -> Opener:
@@ -109,6 +109,7 @@ CASES = (
         ours=Contender("Insula", importing(f"from insula import {NAMES}")),
         floor=Contender("asyncio, msgspec, uvloop, sqlite3", importing("import asyncio, msgspec, uvloop, sqlite3")),
         peers=(Contender("FastAPI", importing("from fastapi import FastAPI"), packages=("fastapi",)),),
+        warm_up=False,
     ),
     Case(
         name="first answer",

@@ -38,7 +38,7 @@ async def save_payment(payment: Payment, *, known: bool, work: UnitOfWork) -> No
     if known:
         await work.execute(update(payments).where(payments.c.order_id == payment.order_id).values(values))
     else:
-        await work.execute(insert(payments).values(values))
+        await work.execute(insert(payments), values)
 
 
 def shown_number(number: int) -> str:

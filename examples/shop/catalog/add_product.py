@@ -25,7 +25,7 @@ async def add_product(command: AddProduct, work: UnitOfWork) -> None:
     rows = await work.execute(select(products).where(products.c.product_id == product.product_id))
     known = rows.first()
     if known is None:
-        await work.execute(insert(products).values(row_of(product)))
+        await work.execute(insert(products), row_of(product))
     elif product_of(known) != product:
         raise ProductDiffers(product_id=product.product_id)
 

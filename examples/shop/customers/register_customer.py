@@ -22,7 +22,7 @@ async def register_customer(command: RegisterCustomer, work: UnitOfWork) -> None
     )
     known = await find_customer(customer.customer_id, work)
     if known is None:
-        await work.execute(insert(registered).values(row_of(customer)))
+        await work.execute(insert(registered), row_of(customer))
     elif known != customer:
         raise CustomerDiffers(customer_id=customer.customer_id)
 

@@ -26,11 +26,11 @@ async def receive_stock(command: ReceiveStock, work: UnitOfWork) -> None:
         if dict(booked) != receipt:
             raise ReceiptDiffers(receipt_id=command.receipt_id)
         return
-    await work.execute(insert(receipts).values(receipt))
+    await work.execute(insert(receipts), receipt)
     more = update(stock).where(stock.c.product_id == command.product_id).returning(stock.c.product_id)
     if await work.scalar(more.values(available=stock.c.available + command.quantity)) is None:
         first = {"product_id": command.product_id, "available": command.quantity, "reserved": 0, "shipped": 0}
-        await work.execute(insert(stock).values(first))
+        await work.execute(insert(stock), first)
 
 
 def check(command: ReceiveStock) -> None:

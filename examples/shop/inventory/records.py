@@ -19,7 +19,7 @@ async def status_of(order_id: OrderId, work: UnitOfWork) -> ReservationStatus | 
 
 async def add_status(order_id: OrderId, status: ReservationStatus, work: UnitOfWork) -> None:
     """Remember the order for the first time."""
-    await work.execute(insert(reservations).values(order_id=order_id, status=status.value))
+    await work.execute(insert(reservations), {"order_id": order_id, "status": status.value})
 
 
 async def change_status(order_id: OrderId, status: ReservationStatus, work: UnitOfWork) -> None:

@@ -15,7 +15,7 @@ from shop.orders.module import lines, placed
 
 async def add_order(order: Order, work: UnitOfWork) -> None:
     """Insert a new order with its lines."""
-    await work.execute(insert(placed).values(_row_of(order)))
+    await work.execute(insert(placed), _row_of(order))
     await work.execute(insert(lines), _line_rows(order))
 
 
