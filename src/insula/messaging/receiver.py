@@ -114,13 +114,14 @@ class Receiver:
         self, key: Key, handler: Handler, envelope: Envelope, *, attempts: int, error: str,
         reason: Exception | None = None,
     ) -> None:  # fmt: skip
-        now = self._clock.now()
-        state, due = self._verdict(handler, max(attempts, 1), reason)
+        state, due = ParkedState.WAITING, self._clock.now()
+        if attempts:  # what only waits behind another message has not failed yet
+            state, due = self._verdict(handler, attempts, reason)
         if reason is not None:
             _log.warning("%s: %s %s failed and is parked: %s", handler.name, envelope.type, envelope.id, error)
 
         async def body(unit: Unit) -> None:
-            await unit.park(handler.name, envelope, attempts=attempts, due=due if attempts else now, error=error)
+            await unit.park(handler.name, envelope, attempts=attempts, due=due, error=error)
             if state is ParkedState.DEAD:
                 await unit.bury(handler.name, envelope.id)
 

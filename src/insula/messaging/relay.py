@@ -65,6 +65,8 @@ class Relay:
             while True:
                 while more and len(flying) <= WINDOW // 2:
                     records = await self.source.log_after(read, self.receiver.types, WINDOW // 2)
+                    if any(task.done() and task.exception() is not None for _, task in flying):
+                        break  # later messages of its key must not overtake the one that could not be taken
                     for envelope in records:
                         task = asyncio.get_running_loop().create_task(self._deliver_one(envelope, twice=twice))
                         flying.append((envelope.position, task))
