@@ -16,7 +16,7 @@ INSULA_NAMESPACE = "6f0d7c2e-3a51-5b8e-9c44-1f2a7be0d813"
 """Parent for ids derived from text that is no UUID, such as a client's idempotency key."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOW_62 = (1 << 62) - 1
+_LOW_48 = (1 << 48) - 1
 
 
 class IdSource(Protocol):
@@ -51,8 +51,7 @@ class Uuid7:
             numbers = count(self._bits(73))
             self._series = (millisecond, prefix, numbers)
         number = next(numbers)  # one step, so that two threads never draw the same number
-        low = f"{0x2 << 62 | number & _LOW_62:016x}"
-        return f"{prefix}{number >> 62:03x}-{low[:4]}-{low[4:]}"
+        return f"{prefix}{number >> 62:03x}-{number >> 48 & 0x3FFF | 0x8000:04x}-{number & _LOW_48:012x}"
 
 
 def derive(parent: str, name: str) -> str:

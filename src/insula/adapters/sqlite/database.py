@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, inspect
 
+from insula.adapters.sqlite.commit_thread import CommitThread
 from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
 from insula.adapters.sqlite.guard import guarded
@@ -81,7 +82,7 @@ class SqliteDatabase(Queries):
             self.let_go()
             raise
         self._writer = Writer(
-            self._connection, self._name, self._clock,
+            self._connection, self._name, self._clock, committer=CommitThread(f"insula-commit-{self._name}"),
             busy_timeout_seconds=self._busy_timeout_seconds, on_commit=self._committed,
         )  # fmt: skip
         self._tables = BookKeeping(self._writer.statement, self._clock)

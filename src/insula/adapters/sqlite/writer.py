@@ -11,9 +11,9 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from insula.adapters.sqlite.commit_thread import Committer
 from insula.adapters.sqlite.connection import Connection, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
 from insula.kernel.clock import Clock
@@ -47,6 +47,7 @@ class Writer:
         database: str,
         clock: Clock,
         *,
+        committer: Committer,
         busy_timeout_seconds: float,
         on_commit: Callable[[set[str]], None],
     ) -> None:
@@ -58,7 +59,7 @@ class Writer:
         self._clock = clock
         self._busy_timeout_seconds = busy_timeout_seconds
         self._on_commit = on_commit
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"insula-commit-{database}")
+        self._committer = committer
         self._members: list[asyncio.Future[None]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._held = False
@@ -147,16 +148,16 @@ class Writer:
             return  # a unit on a thread holds the turn: its release schedules the commit again
         self.committing = True
         self._changes_committing = self.changes
-        loop = asyncio.get_running_loop()
-        commit = loop.run_in_executor(self._executor, self.statement, COMMIT)
-        commit.add_done_callback(self._committed)
+        self._committer.start(self._commit, self._committed)
 
-    def _committed(self, commit: asyncio.Future[sqlite3.Cursor]) -> None:
+    def _commit(self) -> None:
+        self.statement(COMMIT)
+
+    def _committed(self, error: BaseException | None) -> None:
         self.committing = False
         self._alone = False
         members, self._members = self._members, []
         appended, self.appended = self.appended, set()
-        error = commit.exception()
         if error is None:
             self.visible_changes = self._changes_committing
             for member in members:
@@ -187,7 +188,7 @@ class Writer:
             self._waiting.append(waiter)
             await waiter
         self._wake()
-        self._executor.shutdown()
+        self._committer.close()
 
 
 def _fail(member: asyncio.Future[None], error: BatchLost) -> None:

@@ -3,7 +3,7 @@ create table insula_log (
   position integer primary key,
   stream text,
   stream_version integer,
-  message_id text not null unique,
+  message_id text not null,
   kind text not null,
   type text not null,
   schema_version integer not null,
