@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +75,9 @@ class Dispatcher:
         self.database = database
         self._clock = clock
 
-    async def run(
+    def run(
         self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None, scope: Scope | None = None
-    ) -> Any:
+    ) -> Awaitable[Any]:
         """Run a handler that may write. Raises `Duplicate` when the mark was there before.
 
         Parameters: `message`, None for a schedule; `mark`, None when nobody can send the message again.
@@ -92,8 +92,8 @@ class Dispatcher:
             return handler.function(*first, *[port(invocation) for port in handler.ports])
 
         if handler.is_async:
-            return await self.database.perform(call, scope)
-        return await self.database.perform_in_thread(call, scope)
+            return self.database.perform(call, scope)
+        return self.database.perform_in_thread(call, scope)
 
     async def command(self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None) -> Any:
         """Run a command; the same id is answered alike for ever, and works once."""
@@ -107,10 +107,10 @@ class Dispatcher:
         except Duplicate as before:
             return self._repeated(handler, before.answer, mark)
 
-    async def sent(self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope) -> Any:
+    def sent(self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope) -> Awaitable[Any]:
         """Run a durable command: its answer, yes or no, is kept with the mark."""
         scope.answer, scope.reject = encode, _encoded
-        return await self.run(handler, message, context, mark, scope)
+        return self.run(handler, message, context, mark, scope)
 
     def _repeated(self, handler: Handler, answer: Answer, mark: Mark | None) -> Any:
         if mark is not None and mark.fingerprint != answer.fingerprint:

@@ -19,6 +19,7 @@ from insula.kernel.errors import ConfigurationError
 DRAIN_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 2048
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 _LARGEST_PORT = 65_535
 _ACCEPT_SECONDS = 0.01  # for connections accepted before the listener closed to become known
 _ABANDON_SECONDS = 1.0  # for handlers that catch their cancellation
@@ -44,6 +45,7 @@ async def serve(
     """
     listener = _listen(host, port)
     lifespan = Lifespan(application, "the application")
+    thresholds = gc.get_threshold()
     try:
         await lifespan.start()
         server = _Uvicorn(_configuration(application, drain_seconds), lambda: _ready(listener, on_ready))
@@ -51,6 +53,7 @@ async def serve(
             await _run(server, listener, stopping)
         finally:
             gc.unfreeze()
+            gc.set_threshold(*thresholds)
             await lifespan.stop()
     finally:
         listener.close()
@@ -135,9 +138,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _ready(listener: socket.socket, on_ready: Callable[[str], None] | None) -> None:
-    # What is there now stays: the collector need not look at it again whenever requests leave garbage.
+    # What is there now stays: the collector need not look at it again whenever requests leave garbage. Requests under
+    # way are not garbage either, so it looks less often: at the default of 700 objects it is a tenth of a durable POST.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     if on_ready is not None:
         host, port = listener.getsockname()[:2]
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
