@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from insula.boundaries import CheckUnavailable, crossings
 from insula.cli.options import Config, Json, Target
 from insula.cli.output import FAILED, explained, print_json
 from insula.cli.target import find_system
@@ -77,17 +79,27 @@ def dev(
 def check(target: Target = None, config: Config = None, as_json: Json = False) -> None:
     """Put the system together without starting it, and report every problem. Exit code 1 if there are any.
 
+    A problem is what does not fit together, and an import from one module's package past another's contract.
+
     Example: insula check shop.system:shop
     """
     system = find_system(target, load(config))
     try:
         assembly = assembled(system)
     except AssemblyError as error:
-        if as_json:
-            print_json({"system": system.name, "problems": str(error).splitlines()[1:]})
-        else:
-            Console(stderr=True).print(str(error), highlight=False, soft_wrap=True)
-        raise SystemExit(FAILED) from None
+        _refuse(system.name, str(error), str(error).splitlines()[1:], as_json=as_json)
+    unchecked = ""
+    try:
+        problems = [str(crossing) for crossing in crossings(system)]
+    except CheckUnavailable as error:
+        problems, unchecked = [], str(error)
+    if problems:
+        _refuse(
+            system.name,
+            f"{system.name}: modules reach past contracts\n  " + "\n  ".join(problems),
+            problems,
+            as_json=as_json,
+        )
     heard = {declaration.message for _, declaration in assembly.consumers}
     summary = {
         "system": system.name,
@@ -96,14 +108,26 @@ def check(target: Target = None, config: Config = None, as_json: Json = False) -
         "events heard": len(heard),
         "routes": len(assembly.routes),
         "problems": [],
+        "not checked": [unchecked] if unchecked else [],
     }
     if as_json:
         print_json(summary)
         return
     Console().print(
         f"{system.name}: {len(system.modules)} modules, {len(assembly.handlers)} commands and queries, "
-        f"{len(heard)} events heard, {len(assembly.routes)} routes. No problems."
+        f"{len(heard)} events heard, {len(assembly.routes)} routes. No problems.",
+        soft_wrap=True,
     )
+    if unchecked:
+        Console(stderr=True).print(f"Note: {unchecked}", highlight=False, soft_wrap=True)
+
+
+def _refuse(system: str, text: str, problems: Sequence[str], *, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"system": system, "problems": problems})
+    else:
+        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    raise SystemExit(FAILED) from None
 
 
 def with_overrides(
