@@ -68,6 +68,13 @@ def test_a_new_system_runs_its_own_tests(tmp_path: Path, monkeypatch: pytest.Mon
         [sys.executable, "-m", "pytest", "-q"], capture_output=True, text=True, check=False, timeout=60
     )
     assert "5 passed" in outcome.stdout, outcome.stdout + outcome.stderr
+    system = tmp_path / "booking" / "booking" / "system.py"
+    both = system.read_text().replace("greetings)", "greetings, rooms)")
+    system.write_text(both.replace("\n\nbooking =", "\nfrom booking.rooms.module import rooms\n\nbooking ="))
+    checked = subprocess.run(
+        [sys.executable, "-m", "insula.cli", "check"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "2 modules" in checked.stdout, checked.stdout + checked.stderr
 
 
 def test_a_running_shop_is_inspected_and_traced(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def system(name: Annotated[str, typer.Argument(help="Like booking: becomes a fol
         root / "pyproject.toml": templates.PROJECT,
         root / name / "__init__.py": templates.PACKAGE,
         root / name / "system.py": templates.SYSTEM,
-        **_module_files(root / name, "greetings"),
+        **_greetings(root / name),
     }
     _write(files, {"system": name, **_names("greetings", "say_hello")}, dry_run=dry_run)
     if not dry_run:
@@ -51,9 +51,12 @@ def module(path: Annotated[Path, typer.Argument(help="Like booking/rooms: a fold
     Example: insula new module booking/rooms
     """
     name, package = _checked(path.name), _checked(path.parent.name)
-    _write(_module_files(path.parent, name), {"system": package, **_names(name, "say_hello")}, dry_run=dry_run)
+    _write(_added(path.parent, name), {"system": package, **_names(name, name)}, dry_run=dry_run)
     if not dry_run:
-        Console().print(f"next: from {package}.{name}.module import {name}, and add it to the System")
+        Console().print(
+            f"next, in {path.parent}/system.py: from {package}.{name}.module import {name}, and add it to the System",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
 
 
 @new.command(name="slice")
@@ -78,20 +81,40 @@ def new_slice(path: Annotated[Path, typer.Argument(help="Like booking/rooms/book
     _write(files, names, dry_run=dry_run)
 
 
-def _module_files(package: Path, name: str) -> dict[Path, str]:
-    folder = package / name
+def _greetings(package: Path) -> dict[Path, str]:
+    folder = package / "greetings"
     return {
         folder / "__init__.py": templates.MODULE_PACKAGE,
         folder / "contract.py": templates.CONTRACT,
         folder / "module.py": templates.MODULE,
         folder / "say_hello.py": templates.SLICE,
-        package.parent / "tests" / name / "test_say_hello.py": templates.MODULE_TEST,
+        package.parent / "tests" / "greetings" / "test_say_hello.py": templates.MODULE_TEST,
+    }
+
+
+def _added(package: Path, name: str) -> dict[Path, str]:
+    folder = package / name
+    return {
+        folder / "__init__.py": templates.MODULE_PACKAGE,
+        folder / "contract.py": templates.ADDED_CONTRACT,
+        folder / "module.py": templates.ADDED_MODULE,
+        folder / "add.py": templates.ADDED_SLICE,
+        package.parent / "tests" / name / f"test_add_to_{name}.py": templates.ADDED_TEST,
     }
 
 
 def _names(module_name: str, slice_name: str) -> dict[str, str]:
-    command = "".join(part.capitalize() for part in slice_name.split("_"))
-    return {"module": module_name, "slice": slice_name, "Command": command, "path": slice_name.replace("_", "-")}
+    return {
+        "module": module_name,
+        "Module": _as_class(module_name),
+        "slice": slice_name,
+        "Command": _as_class(slice_name),
+        "path": slice_name.replace("_", "-"),
+    }
+
+
+def _as_class(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def _checked(name: str) -> str:

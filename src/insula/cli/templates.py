@@ -135,3 +135,82 @@ async def test_it_answers() -> None:
     async with Scenario($module) as scenario:
         assert await scenario.call($Command(name="x")) == "x"
 '''
+
+# -- a module that is added later: named after itself, so that any number of them fit into one system
+
+ADDED_CONTRACT = '''"""What other modules may import of $module."""
+
+from insula import Command, Event, Rejection
+
+
+class NameMissing(Rejection, status=422):
+    """Nothing can be added without a name."""
+
+
+class AddTo$Module(Command[str], rejects=(NameMissing,)):
+    """Add something; the answer is its id."""
+
+    name: str
+
+
+class AddedTo$Module(Event, key="id"):
+    """Something was added."""
+
+    id: str
+    name: str
+'''
+
+ADDED_MODULE = '''"""The module with its tables; slices in this folder declare its handlers."""
+
+from insula import Module
+from sqlalchemy import Column, MetaData, String, Table
+
+$module = Module("$module", tables=MetaData(), slices=__package__)
+
+entries = Table(
+    "entries",
+    $module.tables,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+)
+'''
+
+ADDED_SLICE = '''"""Add to $module: one feature in one file."""
+
+from insula import Context, UnitOfWork
+from $system.$module.contract import AddedTo$Module, AddTo$Module, NameMissing
+from $system.$module.module import entries, $module
+from sqlalchemy import insert
+
+
+@$module.post("/$path", status=201)
+@$module.handle(AddTo$Module)
+async def add(command: AddTo$Module, context: Context, work: UnitOfWork) -> str:
+    """Store it, and tell whoever listens."""
+    if not command.name.strip():
+        raise NameMissing
+    entry_id = context.new_id()
+    await work.execute(insert(entries), {"id": entry_id, "name": command.name})
+    work.publish(AddedTo$Module(id=entry_id, name=command.name))
+    return entry_id
+'''
+
+ADDED_TEST = '''"""Adding to $module."""
+
+import pytest
+from insula.testing import Scenario
+from $system.$module.contract import AddedTo$Module, AddTo$Module, NameMissing
+from $system.$module.module import $module
+
+
+async def test_what_is_added_is_told() -> None:
+    async with Scenario($module) as scenario:
+        entry_id = await scenario.call(AddTo$Module(name="first"))
+        assert scenario.published == [AddedTo$Module(id=entry_id, name="first")]
+
+
+async def test_nothing_is_added_without_a_name() -> None:
+    async with Scenario($module) as scenario:
+        with pytest.raises(NameMissing):
+            await scenario.call(AddTo$Module(name=" "))
+'''
