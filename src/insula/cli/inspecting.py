@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +19,7 @@ from rich.tree import Tree
 
 from insula.cli.client import request
 from insula.cli.options import Config, Json, Target
-from insula.cli.output import FAILED, explained, print_json, show
+from insula.cli.output import FAILED, explained, print_json, print_json_line, show
 from insula.cli.target import find_system
 from insula.kernel.clock import SystemClock
 from insula.kernel.errors import ConfigurationError, InsulaError
@@ -107,7 +108,7 @@ def tail(
     count: Annotated[int, typer.Option("-n", min=0, help="How many of the newest of each log to begin with.")] = 10,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the logs grow, until Ctrl-C.")] = False,
 ) -> None:  # fmt: skip
-    """Print the newest messages of the logs.
+    """Print the newest messages of the logs; with --json, one to a line.
 
     Example: insula events tail shop.system:shop -f
     """
@@ -134,7 +135,7 @@ def tail(
 
 def _print(envelope: Envelope, *, as_json: bool) -> None:
     if as_json:
-        print_json(_shown(envelope))
+        print_json_line(_shown(envelope))
         return
     when = envelope.time.isoformat(timespec="milliseconds")
     Console(soft_wrap=True).print(
@@ -146,7 +147,7 @@ def _print(envelope: Envelope, *, as_json: bool) -> None:
 
 def _shown(envelope: Envelope) -> dict[str, object]:
     shown = {name: getattr(envelope, name) for name in envelope.__struct_fields__}
-    return {**shown, "data": envelope.data.decode()}
+    return {**shown, "data": msgspec.Raw(envelope.data)}
 
 
 @explained

@@ -37,6 +37,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode() + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON, at once, for whoever reads along."""
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
+    sys.stdout.flush()
+
+
 def explained(command: Callable[P, R]) -> Callable[P, R]:
     """Turn Insula's errors into a message on standard error and exit code 2."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, MessageContext, TraceContext
-from insula.kernel.errors import Failure, Rejection
+from insula.kernel.errors import Failure, InsulaError, Rejection
 from insula.kernel.randomness import Randomness
 from insula.messages import Envelope, decoder
 from insula.messaging.dispatcher import Dispatcher, Handler
@@ -118,7 +118,12 @@ class Receiver:
         if attempts:  # what only waits behind another message has not failed yet
             state, due = self._verdict(handler, attempts, reason)
         if reason is not None:
-            _log.warning("%s: %s %s failed and is parked: %s", handler.name, envelope.type, envelope.id, error)
+            unexpected = None if isinstance(reason, InsulaError) else reason  # the traceback once, not at every attempt
+            fate = "is a dead letter" if state is ParkedState.DEAD else "is parked"
+            _log.warning(
+                "%s: %s %s failed and %s: %s", handler.name, envelope.type, envelope.id, fate, error,
+                exc_info=unexpected,
+            )  # fmt: skip
 
         async def body(unit: Unit) -> None:
             await unit.park(handler.name, envelope, attempts=attempts, due=due, error=error)

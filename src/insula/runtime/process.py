@@ -22,6 +22,7 @@ from insula.runtime.configuration import Configuration
 
 _log = logging.getLogger("insula.runtime")
 _TOKEN_BITS = 256
+_ONE_CTRL_C_SECONDS = 0.3
 
 
 async def serve_system(
@@ -81,11 +82,16 @@ def _caller_from(header: str) -> CallerOf | None:
 
 def _handle_signals(stopping: asyncio.Event, announce: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
+    first = 0.0
 
     def stop(number: signal.Signals) -> None:
+        nonlocal first
         if stopping.is_set():
+            if loop.time() < first + _ONE_CTRL_C_SECONDS:
+                return  # from a terminal it reaches every process of the group, and a supervisor passes it on once more
             # What is committed is durable and what is not was never answered, so nothing is lost by going now.
             os._exit(128 + number)
+        first = loop.time()
         announce("draining: finishing requests under way; a second signal stops at once")
         stopping.set()
 
