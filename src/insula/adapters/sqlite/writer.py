@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,6 +56,8 @@ class Writer:
         self.sql = sqlalchemy_connection(connection)
         self.statement = sqlite3.Cursor(connection).execute  # unbuffered: for the framework's own short statements
         self.appended: set[str] = set()
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
         self._database = database
         self._clock = clock
         self._busy_timeout_seconds = busy_timeout_seconds
@@ -136,11 +139,19 @@ class Writer:
 
     def lost(self) -> None:
         """The transaction has ended under a unit: its finished neighbours run again."""
+        if threading.get_ident() == self._loop_thread:
+            self._fail_members()
+        else:
+            # On the thread of a synchronous handler. The loop alone changes the members, or one that joins meanwhile
+            # could be forgotten; this runs before the handler's end gives the turn back, so no new batch is hit.
+            self._loop.call_soon_threadsafe(self._fail_members)
+
+    def _fail_members(self) -> None:
         self.appended.clear()
         self._alone = False
         members, self._members = self._members, []
-        for member in members:  # possibly called on the thread of a synchronous handler
-            member.get_loop().call_soon_threadsafe(_fail, member, BatchLost(None))
+        for member in members:
+            _fail(member, BatchLost(None))
 
     def _start_commit(self) -> None:
         self._commit_scheduled = False
