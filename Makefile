@@ -5,12 +5,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint tests bench constraints public-api
+.PHONY: help run test lint tests bench hunt constraints public-api
 
 help:
 	@echo "make run    set up and start the shop; prints its address"
 	@echo "make test   set up, then every check and test"
 	@echo "make bench  set up, then every benchmark beside its peers"
+	@echo "make hunt   kill the shop 60 times while it takes 5,000 orders (KILLS, SEED)"
 
 run: .venv/ready-to-run
 	@$(BIN)/insula run shop.system:shop
@@ -28,6 +29,9 @@ tests: .venv/ready-to-test
 
 bench: .venv/ready-to-test
 	$(BIN)/python -m benchmarks
+
+hunt: .venv/ready-to-test
+	KILLS=$${KILLS:-60} $(BIN)/pytest -q tests/faults/test_kill.py
 
 public-api: .venv/ready-to-test
 	$(BIN)/python tests/test_public_api.py

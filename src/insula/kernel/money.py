@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from fractions import Fraction
@@ -13,6 +14,7 @@ from insula.kernel.currencies import MINOR_DIGITS
 from insula.kernel.errors import InsulaError
 
 # Wider than Python's default of 28 digits, so that no sum is rounded unasked; an amount of more digits is refused.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)
 _UNITS = {code: Decimal(1).scaleb(-digits) for code, digits in MINOR_DIGITS.items()}
 
@@ -176,6 +178,9 @@ def _decimal(value: object) -> Decimal:
         raise MoneyError(f"{value!r} is no decimal number") from None
     if not number.is_finite():
         raise MoneyError(f"{value!r} is not finite")
+    # Decimal itself also reads blanks, underscores and the digits of every script.
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise MoneyError(f"{value!r} is no decimal number")
     return number
 
 

@@ -7,6 +7,7 @@ from insula.messages.codec import (
     decode_rejection,
     decoder,
     encode,
+    encode_canonically,
     encode_rejection,
 )
 from insula.messages.envelope import Envelope, EnvelopeKind, from_cloudevent, to_cloudevent
@@ -39,6 +40,7 @@ __all__ = [
     "decode_rejection",
     "decoder",
     "encode",
+    "encode_canonically",
     "encode_rejection",
     "from_cloudevent",
     "key_of",

@@ -13,7 +13,7 @@ from insula.kernel.deadline import Deadline
 from insula.kernel.errors import DeadlineExceeded, InsulaError
 from insula.kernel.ids import IdSource
 from insula.kernel.randomness import Randomness
-from insula.messages import Command, Message, Query, encode
+from insula.messages import Command, Message, Query, encode, encode_canonically
 from insula.messaging.dispatcher import NO_CONTEXT, Dispatcher, Handler, Invocation
 from insula.store.database import Mark
 from insula.store.errors import AskedWhileWriting
@@ -124,7 +124,7 @@ class Bus:
         else:
             mark = None
             if repeatable:
-                fingerprint = hashlib.sha256(encode(message)).hexdigest()
+                fingerprint = hashlib.sha256(encode_canonically(message)).hexdigest()
                 mark = Mark(handler.name, context.message_id, fingerprint=fingerprint)
             answer = await dispatcher.command(handler, message, context, mark)
         return handler.answers(encode(answer)) if self._wire else answer

@@ -49,13 +49,13 @@ class OutgoingMessages:
         """Leave with the commit, or enter the log after `delay`."""
         if kind_of(type(command)) != "command":
             raise TypeError(f"send takes a Command, not {type(command).__name__}; events are published")
-        envelope = self._envelope(command, "command")
+        envelope = self._envelope(command, "command", delay)
         if delay is None:
             self.envelopes.append(envelope)
         else:
             self.timers.append(Timer(envelope.id, self._clock.now() + delay, envelope))
 
-    def _envelope(self, message: Any, kind: EnvelopeKind) -> Envelope:
+    def _envelope(self, message: Any, kind: EnvelopeKind, delay: timedelta | None = None) -> Envelope:
         self._count += 1
         context, cls, now = self._context, type(message), self._clock.now()
         expires = cls.__expires__
@@ -72,5 +72,5 @@ class OutgoingMessages:
             causation_id=context.message_id,
             traceparent=None if context.trace is None else context.trace.format(),
             caller=context.caller.subject,
-            expires_at=None if expires is None else now + expires,
+            expires_at=None if expires is None else now + expires + (delay or timedelta()),
         )

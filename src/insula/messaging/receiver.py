@@ -26,6 +26,10 @@ class EventRejected(Failure):
     """The handler of an event raised a Rejection: nobody waits for that answer, so it becomes a dead letter."""
 
 
+class HandlerCancelled(Failure):
+    """What a handler awaited was cancelled, though nobody cancelled the handler: it has failed like any other."""
+
+
 class Receiver:
     """The inbox side of a module. `deliver` returns when every consumer has durably taken or parked the message.
 
@@ -47,6 +51,7 @@ class Receiver:
         self.on_parked: Callable[[], None] = _nothing
         self._dispatcher = dispatcher
         self._handlers = handlers
+        self.consumers = frozenset(handler.name for group in handlers.values() for handler in group)
         self._by_name = {handler.name: handler for group in handlers.values() for handler in group}
         self._clock = clock
         self._randomness = randomness
@@ -66,6 +71,10 @@ class Receiver:
         if any(before is not None for before, _ in renamed):
             await self.database.perform(body, Scope(f"{self.module}: renamed consumers"))
         self._parked = set(await self.database.parked_keys())
+        for gone in sorted({consumer for consumer, _, _ in self._parked} - self.consumers):
+            _log.warning(
+                "%s: messages are parked for %s, which is gone; renamed_from= gives them an heir", self.module, gone
+            )
 
     async def deliver(self, envelope: Envelope) -> None:
         """Take a message for every consumer of its type; raises when it could be neither handled nor parked."""
@@ -73,8 +82,7 @@ class Receiver:
             self._in_turn(self._key(handler, envelope), self._take, handler, envelope)
             for handler in self._handlers.get(envelope.type, ())
         ]
-        for take in takes:
-            await take
+        await _all(takes)
 
     def _key(self, handler: Handler, envelope: Envelope) -> Key:
         return (handler.name, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
@@ -144,6 +152,7 @@ class Receiver:
         """Run one consumer for one message; a message taken before, or expired, only runs the steps."""
         mark = Mark(handler.name, envelope.id, envelope.source, envelope.position)
         if envelope.expires_at is not None and envelope.expires_at <= self._clock.now():
+            _log.info("%s: %s %s expired at %s", handler.name, envelope.type, envelope.id, envelope.expires_at)
             await self._close(handler, mark, Outcome.EXPIRED, *steps)
             return
         message = None
@@ -161,6 +170,11 @@ class Receiver:
             else:
                 await self._dispatcher.run(handler, message, context, mark, scope)
             self.handled += 1
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise HandlerCancelled(f"{handler.place} awaited something that was cancelled") from error
         except Duplicate:
             if steps:
                 await self._close(handler, mark, Outcome.DONE, *steps)
@@ -181,15 +195,9 @@ class Receiver:
 
     async def retry_due(self) -> int:
         """Try every parked message whose time has come, and those behind it; returns how many were handled."""
-        heads = await self.database.parked_due(self._clock.now(), 100)
+        heads = await self.database.parked_due(self.consumers, self._clock.now(), 100)
         counts: list[int] = []
-        tasks = [
-            self._in_turn((head.consumer, head.source, head.key), self._retry_key, counts)
-            for head in heads
-            if head.consumer in self._by_name
-        ]
-        for task in tasks:
-            await task
+        await _all([self._in_turn((head.consumer, head.source, head.key), self._retry_key, counts) for head in heads])
         return sum(counts)
 
     async def _retry_key(self, key: Key, counts: list[int]) -> None:
@@ -220,11 +228,7 @@ class Receiver:
 
     async def revive(self, sequences: Sequence[int]) -> int:
         """Let dead letters be tried again at once, from their first attempt; returns how many."""
-        parked = [
-            each
-            for each in await self.database.parked_list(dead_only=False, limit=10_000)
-            if each.sequence in sequences
-        ]
+        parked = await self.database.parked_chosen(sequences)
 
         async def body(unit: Unit) -> None:
             for each in parked:
@@ -239,9 +243,7 @@ class Receiver:
 
     async def drop(self, sequence: int) -> bool:
         """Give a parked message up: it counts as taken, and its key flows on. False if there is none."""
-        parked = [
-            each for each in await self.database.parked_list(dead_only=False, limit=10_000) if each.sequence == sequence
-        ]
+        parked = await self.database.parked_chosen([sequence])
         for each in parked:
             await self._in_turn((each.consumer, each.source, each.key), self._drop, each)
         self.on_parked()
@@ -264,6 +266,21 @@ def _unpark(sequence: int) -> Callable[[Unit], Coroutine[Any, Any, None]]:
         await unit.unpark(sequence)
 
     return step
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for every task, also when one fails; raise the first failure. Cancelled, it cancels them and waits still."""
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+    for task in tasks:
+        task.result()
 
 
 def _described(error: Exception) -> str:

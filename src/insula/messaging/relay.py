@@ -45,7 +45,14 @@ class Relay:
         That beginning is stored at once: after a crash it must not move past what was appended since.
         """
         found = await self.receiver.database.cursor(self._name)
-        self.position = await self.source.log_head() if found is None else found
+        head = await self.source.log_head()
+        if found is not None and head < found:
+            # Nothing was appended since, for relays start before anything else: here the old log and the new one part.
+            _log.error(
+                "the %s ends at %d, but %s had read it to %d: it was restored from a backup, or deleted; going on there",
+                self._name, head, self.receiver.module, found,
+            )  # fmt: skip
+        self.position = head if found is None else min(found, head)
         self.saved = -1 if found is None else found
         await self.save()
 

@@ -57,11 +57,12 @@ class Timers:
         return f"{declaration.name} at {declaration.schedule} {declaration.timezone}"
 
     def _next(self, identifier: str, declaration: HandlerDeclaration, after: datetime) -> Timer:
+        # No key: a tick that became a dead letter must not hold up the ticks after it.
         due = next_fire(declaration.schedule or "", after, declaration.timezone)
         message_id = derive(INSULA_NAMESPACE, f"{identifier}/{due.isoformat()}")
         envelope = Envelope(
             id=message_id, source=self._database.name, type=tick_type(declaration), kind="tick", version=1,
-            subject=declaration.name, time=due, data=b"null", correlation_id=message_id, causation_id=None,
+            subject=None, time=due, data=b"null", correlation_id=message_id, causation_id=None,
             traceparent=None, caller="anonymous",
         )  # fmt: skip
         return Timer(identifier, due, envelope, declaration.name)
@@ -115,7 +116,7 @@ class Retrier:
             self._awake.clear()
             try:
                 await self._receiver.retry_due()
-                due = await self._receiver.database.parked_next()
+                due = await self._receiver.database.parked_next(self._receiver.consumers)
                 wait = _LONGEST_SLEEP_SECONDS
                 if due is not None:
                     wait = min(max((due - self._clock.now()).total_seconds(), 0.001), wait)

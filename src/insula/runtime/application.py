@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ _log = logging.getLogger("insula.runtime")
 
 _MAINTENANCE_SECONDS = 60.0
 _ROWS_AT_ONCE = 1000
+_CHUNKS_AT_ONCE = 1000
 
 
 class Application:
@@ -47,6 +50,8 @@ class Application:
         self.clock = clock or SystemClock()
         self.randomness = randomness or SystemRandomness()
         self.ready = False
+        self._closing = False
+        self._entered: list[Any] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._wired: Wired | None = None
 
@@ -71,12 +76,17 @@ class Application:
         """Open every database, migrate it, pick up what was left, and begin to move messages."""
         wired = wire(self.system, self.configuration, self.clock, self.randomness, directory=self.directory)
         self._wired = wired
-        for line in prepare(wired):
-            _log.info(line)
-        for adapter in wired.bound:
-            if hasattr(adapter, "__aenter__"):
-                await adapter.__aenter__()
-        await wired.start()
+        try:
+            for line in prepare(wired):
+                _log.info(line)
+            for adapter in wired.bound:
+                if hasattr(adapter, "__aenter__"):
+                    await adapter.__aenter__()
+                    self._entered.append(adapter)
+            await wired.start()
+        except BaseException:
+            await self._close(*sys.exc_info())
+            raise
         for timer in wired.timers:
             self._begin(timer.run())
         for receiver in wired.receivers.values():
@@ -88,24 +98,43 @@ class Application:
         return self
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """These tasks never end by themselves: without one of them messages stand still, so say it and be unready."""
+        if self._closing:
+            return
+        error = None if task.cancelled() else task.exception()
+        _log.critical("%s has ended; restart the process", task.get_coro(), exc_info=error)
+        self.ready = False
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop moving messages, save cursors, close every database; the rest is delivered next time."""
-        self.ready = False
+        self.ready, self._closing = False, True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        wired = self.wired
-        for relay in wired.relays:
-            await relay.save()
-        for adapter in reversed(wired.bound):
-            if hasattr(adapter, "__aexit__"):
-                await adapter.__aexit__(kind, error, trace)
-        for database in wired.databases.values():
-            await database.close()
+        for relay in self.wired.relays:
+            try:
+                await relay.save()
+            except Exception as problem:  # what is delivered again finds its mark
+                _log.warning("a cursor could not be saved: %s", problem)
+        await self._close(kind, error, trace)
+
+    async def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close adapters, then databases, each even when another cannot be closed."""
+        async with AsyncExitStack() as closing:
+            for database in self.wired.databases.values():
+                closing.push_async_callback(database.close)
+            for adapter in self._entered:
+                if hasattr(adapter, "__aexit__"):
+                    closing.push_async_callback(adapter.__aexit__, kind, error, trace)
 
     async def _maintain(self) -> None:
         """Delete, a little at a time, what nothing can need any more."""
@@ -122,13 +151,17 @@ class Application:
         for name, database in self.wired.databases.items():
             marks = {relay.source.name: relay.saved for relay in self.wired.relays if relay.receiver.module == name}
             passed = [relay.saved for relay in self.wired.relays if relay.source.name == name]
-            deleted += await database.prune(
-                marks=marks,
-                answers_before=now - timedelta(hours=store.answers_kept_hours),
-                log_below=min(passed, default=0),
-                log_before=now - timedelta(days=store.log_kept_days),
-                limit=_ROWS_AT_ONCE,
-            )
+            for _ in range(_CHUNKS_AT_ONCE):  # each a commit of its own, so that handlers get their turn in between
+                chunk = await database.prune(
+                    marks=marks,
+                    answers_before=now - timedelta(hours=store.answers_kept_hours),
+                    log_below=min(passed, default=0),
+                    log_before=now - timedelta(days=store.log_kept_days),
+                    limit=_ROWS_AT_ONCE,
+                )
+                deleted += chunk
+                if chunk < _ROWS_AT_ONCE:
+                    break
         return deleted
 
     def lines(self) -> Sequence[str]:

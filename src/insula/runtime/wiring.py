@@ -22,7 +22,7 @@ from insula.messaging.relay import Relay
 from insula.messaging.retrying import RetryPolicy
 from insula.messaging.timers import Timers, tick_type
 from insula.modules import Assembly, HandlerDeclaration, Module, System, assemble
-from insula.runtime.configuration import Configuration
+from insula.runtime.configuration import Configuration, Store
 from insula.store.unit_of_work import SyncUnitOfWork, UnitOfWork
 
 _PORTS: frozenset[Any] = frozenset((Context, Caller, Clock))
@@ -84,12 +84,9 @@ def wire(
     timers: list[Timers] = []
     store, delivery = configuration.store, configuration.delivery
     policy = RetryPolicy(delivery.attempts, delivery.first_delay_seconds, delivery.longest_delay_seconds)
+    _open(databases, system, directory, clock, store)
     for module in system.modules:
-        database = SqliteDatabase(
-            directory / f"{module.name}.db", module.name, clock,
-            busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
-        )  # fmt: skip
-        databases[module.name] = database
+        database = databases[module.name]
         dispatcher = Dispatcher(module.name, database, clock)
         ports = _ports_of(assembly, module, clock, bus, dict(replacements or {}), bound)
         consumers: dict[str, list[Handler]] = {}
@@ -112,6 +109,20 @@ def wire(
         if receiver.types
     ]
     return Wired(assembly, bus, databases, receivers, relays, timers, bound)
+
+
+def _open(databases: dict[str, SqliteDatabase], system: System, directory: Path, clock: Clock, store: Store) -> None:
+    """Open every module's database, or none."""
+    try:
+        for module in system.modules:
+            databases[module.name] = SqliteDatabase(
+                directory / f"{module.name}.db", module.name, clock,
+                busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
+            )  # fmt: skip
+    except BaseException:
+        for database in databases.values():
+            database.let_go()
+        raise
 
 
 def _handlers_of(assembly: Assembly, module: Module) -> list[HandlerDeclaration]:

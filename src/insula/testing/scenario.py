@@ -135,7 +135,11 @@ class Scenario:
         )
 
     async def _wait_for_retry(self) -> bool:
-        due = [each for each in [await database.parked_next() for database in self.wired.databases.values()] if each]
+        due = [
+            each
+            for each in [await each.database.parked_next(each.consumers) for each in self.wired.receivers.values()]
+            if each
+        ]
         if not due:
             return False
         self.clock.advance(max(min(due) - self.clock.now(), timedelta(0)))

@@ -112,7 +112,11 @@ def open_reader(path: Path) -> Connection:
 def sqlalchemy_connection(connection: Connection) -> SqlConnection:
     """A SQLAlchemy connection over ours, kept open for life; its transactions are empty shells."""
     engine = create_engine(
-        "sqlite+pysqlite://", creator=lambda: connection, poolclass=StaticPool, pool_reset_on_return=None
+        "sqlite+pysqlite://",
+        creator=lambda: connection,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,  # they are customers' data, and errors end up in logs
     )
     return engine.connect()
 

@@ -34,6 +34,9 @@ Value = TypeVar("Value")
 Run = Callable[[SqliteUnit], Awaitable[Any]]
 
 RUNS_BEFORE_GIVING_UP = 20
+STALE_RUNS_BEFORE_QUEUEING = 2
+"""From then on a unit runs again only when those that were outrun before it are through."""
+
 _HANDLER_THREADS = 8
 
 
@@ -58,6 +61,9 @@ class SqliteDatabase(Queries):
         except BaseException:
             self._lock.release()
             raise
+        self._prepared = False
+        self._alone_in_line = asyncio.Lock()
+        self._on_threads: set[asyncio.Future[Any]] = set()
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._busy_timeout_seconds = busy_timeout_seconds
         self._query_timeout_seconds = query_timeout_seconds
@@ -89,6 +95,7 @@ class SqliteDatabase(Queries):
         self._reader = Reader(
             self._path, self._name, self._clock, query_timeout_seconds=self._query_timeout_seconds
         )  # fmt: skip
+        self._prepared = True
         return done
 
     def _committed(self, appended: set[str]) -> None:
@@ -120,22 +127,24 @@ class SqliteDatabase(Queries):
             return value
 
         async def run(unit: SqliteUnit) -> Value:
-            return await _until_the_thread_ends(loop.run_in_executor(self._threads, work, unit))
+            return await self._until_the_thread_ends(loop.run_in_executor(self._threads, work, unit))
 
         result: Value = await self._until_durable(run, scope)
         return result
 
-    async def _until_durable(self, run: Run, scope: Scope) -> Any:
-        alone = False
+    async def _until_durable(self, run: Run, scope: Scope, *, in_line: bool = False) -> Any:
+        alone, stale = False, 0
         for _ in range(RUNS_BEFORE_GIVING_UP):
-            if scope.departure is not None:
-                scope.departure.reset()
-            unit = SqliteUnit(self._writer, self._reader, self._tables, scope, alone=alone)
+            unit = self._fresh_unit(scope, alone=alone)
             try:
                 value, refusal, durable = await self._attempt(run, unit)
                 if durable is not None:
                     await durable
             except PeekStale:
+                stale += 1
+                if not in_line and stale == STALE_RUNS_BEFORE_QUEUEING:
+                    async with self._alone_in_line:
+                        return await self._until_durable(run, scope, in_line=True)
                 await self._writer.settled()  # readers do not see the change before its batch is committed
                 continue
             except BatchLost as lost:
@@ -153,6 +162,11 @@ class SqliteDatabase(Queries):
                 raise refusal
             return value
         raise Contended(f"{scope.place}: gave up after {RUNS_BEFORE_GIVING_UP} runs; what it reads keeps changing")
+
+    def _fresh_unit(self, scope: Scope, *, alone: bool) -> SqliteUnit:
+        if scope.departure is not None:
+            scope.departure.reset()
+        return SqliteUnit(self._writer, self._reader, self._tables, scope, alone=alone)
 
     async def _attempt(self, run: Run, unit: SqliteUnit) -> tuple[Any, Exception | None, asyncio.Future[None] | None]:
         """One run of the body: what it returned or refused, and the future of durability."""
@@ -174,6 +188,20 @@ class SqliteDatabase(Queries):
                 raise unit.ended from error
             raise
 
+    async def _until_the_thread_ends(self, work: asyncio.Future[Value]) -> Value:
+        """Wait for a worker thread also when cancelled: it cannot be stopped, and may be using the connection."""
+        cancelled: asyncio.CancelledError | None = None
+        self._on_threads.add(work)
+        work.add_done_callback(self._on_threads.discard)
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        return work.result()
+
     def reading(self, place: str) -> UnitOfWork:
         """A read-only unit of work for the handler of a query."""
         return QueryUnit(self._reader, place)
@@ -181,22 +209,28 @@ class SqliteDatabase(Queries):
     async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
         """Run the synchronous handler of a query on a worker thread."""
         unit = SyncQueryUnit(self._reader, place)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, body, unit)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, body, unit)
+        return await self._until_the_thread_ends(work)
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
         """Rows of committed state."""
         return await self._reader.rows(executable(statement), parameters)
 
     def let_go(self) -> None:
-        """Close the file of a database that was opened but not prepared."""
+        """Close the file of a database that was opened but not prepared; harmless when it is closed."""
         self._connection.shut()
         self._lock.release()
 
     async def close(self) -> None:
         """Finish the commit under way, close every connection and let go of the file."""
-        await self._writer.close()
-        self._threads.shutdown()
-        self._reader.close()
+        if self._prepared:
+            self._prepared = False
+            self._writer.refuse()
+            if self._on_threads:  # they need the loop to be told that it is over, so it must not block on them
+                await asyncio.wait(self._on_threads)
+            await self._writer.close()
+            self._threads.shutdown()
+            self._reader.close()
         self.let_go()
 
 
@@ -205,19 +239,6 @@ def _raise_as_failure(error: BaseException, place: str) -> None:
     failure = machine_failure(error, place)
     if failure is not None:
         raise failure from error
-
-
-async def _until_the_thread_ends(work: asyncio.Future[Value]) -> Value:
-    """Wait for a worker thread also when cancelled: it cannot be stopped, and may be using the connection."""
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return work.result()
 
 
 def _opened(path: Path) -> Connection:

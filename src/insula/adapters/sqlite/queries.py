@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import BindParameter, bindparam, text
 
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import (
@@ -35,13 +35,19 @@ _HEADS = (
     "select * from insula_parked p where sequence = (select min(sequence) from insula_parked q"
     " where q.consumer = p.consumer and q.source = p.source and q.key = p.key)"
 )
-_DUE = text(f"{_HEADS} and state = 'waiting' and due <= :now order by due, sequence limit :limit")
-_NEXT_PARKED = text(f"select min(due) from ({_HEADS} and state = 'waiting')")
+# Rows of consumers that are gone must not stand before those that can run.
+_HEADS_WAITING = f"{_HEADS} and state = 'waiting' and consumer in :consumers"
+_CONSUMERS: BindParameter[Any] = bindparam("consumers", expanding=True)
+_DUE = text(f"{_HEADS_WAITING} and due <= :now order by due, sequence limit :limit").bindparams(_CONSUMERS)
+_NEXT_PARKED = text(f"select min(due) from ({_HEADS_WAITING})").bindparams(_CONSUMERS)
 _HEAD_OF_KEY = text(
     "select * from insula_parked where consumer = :consumer and source = :source and key = :key"
     " order by sequence limit 1"
 )
 _PARKED = text("select * from insula_parked order by sequence limit :limit")
+_CHOSEN = text("select * from insula_parked where sequence in :sequences order by sequence").bindparams(
+    bindparam("sequences", expanding=True)
+)
 _DEAD = text("select * from insula_parked where state = 'dead' order by sequence limit :limit")
 _TIMERS_DUE = text(
     "select identifier, due, schedule, envelope from insula_timer where due <= :now order by due, identifier"
@@ -105,13 +111,14 @@ class Queries:
         """Every (consumer, source, key) that has parked messages."""
         return {(row.consumer, row.source, row.key) for row in await self._reader.rows(_KEYS)}
 
-    async def parked_due(self, now: datetime, limit: int) -> Sequence[Parked]:
-        """Heads of their key whose next attempt is due."""
-        return [parked_of(row) for row in await self._reader.rows(_DUE, {"now": timestamp(now), "limit": limit})]
+    async def parked_due(self, consumers: Collection[str], now: datetime, limit: int) -> Sequence[Parked]:
+        """Heads of their key, of these consumers, whose next attempt is due."""
+        parameters = {"consumers": sorted(consumers), "now": timestamp(now), "limit": limit}
+        return [parked_of(row) for row in await self._reader.rows(_DUE, parameters)]
 
-    async def parked_next(self) -> datetime | None:
-        """When the next attempt is due."""
-        row = await self._first(_NEXT_PARKED)
+    async def parked_next(self, consumers: Collection[str]) -> datetime | None:
+        """When the next attempt of these consumers is due."""
+        row = await self._first(_NEXT_PARKED, consumers=sorted(consumers))
         return None if row[0] is None else datetime.fromisoformat(row[0])
 
     async def parked_of(self, consumer: str, source: str, key: str) -> Parked | None:
@@ -123,6 +130,10 @@ class Queries:
         """Parked messages in the order they were parked."""
         rows = await self._reader.rows(_DEAD if dead_only else _PARKED, {"limit": limit})
         return [parked_of(row) for row in rows]
+
+    async def parked_chosen(self, sequences: Collection[int]) -> Sequence[Parked]:
+        """The parked messages with these numbers."""
+        return [parked_of(row) for row in await self._reader.rows(_CHOSEN, {"sequences": sorted(sequences)})]
 
     async def timers_due(self, now: datetime, limit: int) -> Sequence[Timer]:
         """Timers whose time has come."""

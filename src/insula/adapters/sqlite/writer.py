@@ -78,12 +78,14 @@ class Writer:
 
     async def acquire(self, *, alone: bool = False) -> None:
         """Take the turn, in a fresh batch if `alone`; at once when the writer is free."""
+        if self._closing:
+            raise Failure(f"{self._database} is closing")
         while self._held or self.committing or self._alone or (alone and self.connection.in_transaction):
-            if self._closing:
-                raise Failure(f"{self._database} is closing")
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
+            if self._closing:
+                raise Failure(f"{self._database} is closing")
         if not self.connection.in_transaction:
             self._held = True
             try:
@@ -191,9 +193,14 @@ class Writer:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def close(self) -> None:
-        """Finish the batch under way, then refuse further turns."""
+    def refuse(self) -> None:
+        """Give no further turns."""
         self._closing = True
+        self._wake()
+
+    async def close(self) -> None:
+        """Finish the batch under way, and refuse further turns."""
+        self.refuse()
         while self._held or self.committing or self.connection.in_transaction:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
