@@ -8,8 +8,8 @@ from typing import Any
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, Context, MessageContext
-from insula.kernel.errors import Rejection
-from insula.messages import decode_rejection, decoder, encode, encode_rejection, result_type
+from insula.kernel.errors import Failure, Rejection
+from insula.messages import MessageInvalid, decode_rejection, decoder, encode, encode_rejection, result_type
 from insula.messaging.outgoing import OutgoingMessages
 from insula.modules import HandlerDeclaration
 from insula.store.database import Answer, Database, Duplicate, Mark, Outcome, Scope
@@ -66,6 +66,19 @@ class Handler:
         self.answers = decoder(result_type(message)) if asked and message is not None else decoder(None)
         self.rejects = message.__rejects__ if asked and message is not None else ()
 
+    def checked_answer(self, value: Any) -> bytes:
+        """The answer as JSON that can be read again, since it will be repeated. Raises AnswerInvalid."""
+        body = encode(value)
+        try:
+            self.answers(body)
+        except MessageInvalid as error:
+            raise AnswerInvalid(f"{self.place} answered {value!r:.80}: {error}") from None
+        return body
+
+
+class AnswerInvalid(Failure):
+    """What a handler answered is not of the type its message declares."""
+
 
 class Dispatcher:
     """Runs the handlers of one module on its database."""
@@ -97,7 +110,7 @@ class Dispatcher:
 
     async def command(self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None) -> Any:
         """Run a command; the same id is answered alike for ever, and works once."""
-        scope = Scope(handler.place, answer=encode, reject=_encoded)
+        scope = Scope(handler.place, answer=handler.checked_answer, reject=_encoded)
         try:
             if mark is not None:
                 known = await self.database.answer_of(mark)
@@ -109,7 +122,7 @@ class Dispatcher:
 
     def sent(self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope) -> Awaitable[Any]:
         """Run a durable command: its answer, yes or no, is kept with the mark."""
-        scope.answer, scope.reject = encode, _encoded
+        scope.answer, scope.reject = handler.checked_answer, _encoded
         return self.run(handler, message, context, mark, scope)
 
     def _repeated(self, handler: Handler, answer: Answer, mark: Mark | None) -> Any:
@@ -120,7 +133,12 @@ class Dispatcher:
             )
         if answer.outcome is Outcome.REJECTED:
             raise decode_rejection(answer.body, handler.rejects)
-        return handler.answers(answer.body) if answer.body else None
+        if not answer.body:
+            return None
+        try:
+            return handler.answers(answer.body)
+        except MessageInvalid as error:
+            raise AnswerInvalid(f"{handler.place} answered before what its result cannot be: {error}") from None
 
     async def query(self, handler: Handler, message: Any, context: MessageContext) -> Any:
         """Run a query: read-only, beside the writer."""

@@ -49,7 +49,7 @@ class Relay:
         if found is not None and head < found:
             # Nothing was appended since, for relays start before anything else: here the old log and the new one part.
             _log.error(
-                "the %s ends at %d, but %s had read it to %d: it was restored from a backup, or deleted; going on there",
+                "the %s ends at %d, but %s had read it to %d: it was restored from a backup or deleted; going on there",
                 self._name, head, self.receiver.module, found,
             )  # fmt: skip
         self.position = head if found is None else min(found, head)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qsl
 
 from insula.adapters.asgi.body import ClientGone, read_body
@@ -77,21 +78,10 @@ class Exchange:
     async def answer(
         self, endpoint: Endpoint, path_values: Sequence[str], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer one request, or turn it away while too many are under way."""
-        if self._under_way >= self._requests_limit:
-            full = Unavailable(f"{self._requests_limit} requests are under way; try again", retry_after=_RETRY_SECONDS)
-            await respond_problem(scope, send, problem_of(full))
-            return
-        self._under_way += 1
-        try:
-            await self._exchange(endpoint, path_values, scope, receive, send)
-        finally:
-            self._under_way -= 1
+        """Answer one request; `path_values` are the values of the endpoint's path parameters.
 
-    async def _exchange(
-        self, endpoint: Endpoint, path_values: Sequence[str], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Answer one request; `path_values` are the values of the endpoint's path parameters."""
+        Only requests whose body has arrived count as under way, so that slow senders keep nobody else out.
+        """
         message_id = ""
         try:
             raw = scope["headers"]
@@ -102,13 +92,24 @@ class Exchange:
             if endpoint.plan.reads_body:
                 body = await read_body(receive, headers.get(b"content-length"), self._body_limit_bytes)
             message = _decode(endpoint, path_values, headers, scope["query_string"], body)
-            if b"traceparent" in headers or b"request-timeout" in headers or b"x-request-timeout" in headers:
-                result = await self._call_with_options(message, message_id, caller, headers, scope)
-            else:
-                repeatable = b"idempotency-key" in headers
-                result = await self._call(message, message_id=message_id, caller=caller, repeatable=repeatable)
+            if self._under_way >= self._requests_limit:
+                raise Unavailable(
+                    f"{self._requests_limit} requests are under way; try again", retry_after=_RETRY_SECONDS
+                )
+            self._under_way += 1
+            try:
+                result = await self._called(message, message_id, caller, headers, scope)
+            finally:
+                self._under_way -= 1
             body = encode(result) if endpoint.has_answer else b""
         except ClientGone:
+            return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            cancelled = Failure(f"{endpoint.name} awaited something that was cancelled")
+            await self._answer_error(cancelled, endpoint, message_id, scope, send)
             return
         except Exception as error:
             await self._answer_error(error, endpoint, message_id, scope, send)
@@ -130,9 +131,12 @@ class Exchange:
             return message_id_of(endpoint.message.__message_name__, caller.subject, key)
         return self._new_id()
 
-    async def _call_with_options(
+    def _called(
         self, message: Message, message_id: str, caller: Caller, headers: dict[bytes, bytes], scope: Scope
-    ) -> object:
+    ) -> Awaitable[object]:
+        repeatable = b"idempotency-key" in headers
+        if not (b"traceparent" in headers or b"request-timeout" in headers or b"x-request-timeout" in headers):
+            return self._call(message, message_id=message_id, caller=caller, repeatable=repeatable)
         traceparent: str | None = None
         timeout_seconds: float | None = None
         if b"traceparent" in headers:
@@ -141,15 +145,14 @@ class Exchange:
             if name in headers:
                 timeout_seconds = timeout_of_request(_all(scope, name))
                 break
-        result: object = await self._call(
+        return self._call(
             message,
             message_id=message_id,
             caller=caller,
             timeout_seconds=timeout_seconds,
             traceparent=traceparent,
-            repeatable=b"idempotency-key" in headers,
+            repeatable=repeatable,
         )
-        return result
 
     async def _answer_error(
         self, error: Exception, endpoint: Endpoint, message_id: str, scope: Scope, send: Send

@@ -6,7 +6,7 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
-from insula.kernel.errors import Failure, StorageFull, Unavailable
+from insula.kernel.errors import Failure, InsulaError, StorageFull, Unavailable
 
 
 class DatabaseCorrupt(Failure):
@@ -19,6 +19,14 @@ class TransactionLost(Failure):
 
 class StatementDenied(Failure):
     """A statement of the user's that would end or escape the unit of work."""
+
+
+class UnitOver(InsulaError):
+    """A unit of work was used after its handler had ended."""
+
+
+class FlushFailed(Failure):
+    """The ORM could not write everything and the handler went on all the same; nothing of the unit is kept."""
 
 
 class StorageDefect(Failure):

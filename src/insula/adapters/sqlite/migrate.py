@@ -11,6 +11,7 @@ from insula.adapters.sqlite.tables import timestamp
 from insula.kernel.clock import Clock
 from insula.store.migration import Applied, Migration, MigrationFailed, found_in, pending
 
+FRAMEWORK_OWNER = "insula"
 FRAMEWORK = Path(__file__).parent / "migrations"
 
 _TABLE = (
@@ -25,7 +26,7 @@ def migrate(connection: Connection, clock: Clock, owner: str, folder: Path | Non
     Raises `MigrationFailed` naming file and reason, `MigrationEdited` when an applied file has changed.
     """
     connection.execute(_TABLE)
-    applied = _apply(connection, clock, "insula", found_in(FRAMEWORK))
+    applied = _apply(connection, clock, FRAMEWORK_OWNER, found_in(FRAMEWORK))
     if folder is not None:
         applied = [*applied, *_apply(connection, clock, owner, found_in(folder))]
     return applied
@@ -37,17 +38,33 @@ def _apply(connection: Connection, clock: Clock, owner: str, found: Sequence[Mig
     ).fetchall()
     outstanding = pending(found, [Applied(*row) for row in rows], owner)
     for migration in outstanding:
+        # Off while a table is rebuilt, or dropping the old one deletes what refers to it; checked before the commit.
+        connection.execute("pragma foreign_keys=off -- insula")
         connection.execute("begin immediate -- insula")
         try:
+            connection.user_code = owner != FRAMEWORK_OWNER
             _run(connection, migration)
+            connection.user_code = False
+            _check_foreign_keys(connection)
             record = (owner, migration.number, migration.name, migration.checksum, timestamp(clock.now()))
             connection.execute("insert into insula_migration values (?, ?, ?, ?, ?) -- insula", record)
             connection.execute("commit -- insula")
         except Exception as error:
+            connection.user_code = False
+            reason, connection.denied = connection.denied or str(error), None
             if connection.in_transaction:
                 connection.execute("rollback -- insula")
-            raise MigrationFailed(f"{migration.path}: {error}; the database is as before this file") from error
+            raise MigrationFailed(f"{migration.path}: {reason}; the database is as before this file") from error
+        finally:
+            connection.execute("pragma foreign_keys=on -- insula")
     return outstanding
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    broken = connection.execute("pragma foreign_key_check -- insula").fetchall()
+    if broken:
+        tables = ", ".join(sorted({f"{row[0]} → {row[2]}" for row in broken}))
+        raise ValueError(f"{len(broken)} rows would refer to rows that are not there ({tables})")
 
 
 def _run(connection: Connection, migration: Migration) -> None:

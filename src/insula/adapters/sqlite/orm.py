@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Result, ScalarResult
 from sqlalchemy.orm import Session
 
+from insula.adapters.sqlite.errors import FlushFailed
 from insula.store.unit_of_work import Parameters, Statement, executable
 
 Entity = TypeVar("Entity")
@@ -28,6 +29,18 @@ class Transaction(Protocol):
 
 class BoundSession(Session):
     """A session that cannot end its transaction: the unit of work commits."""
+
+    failed: Exception | None = None
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write what is pending. A flush that failed may have written a part of it, so no later one succeeds."""
+        if self.failed is not None:
+            raise FlushFailed(f"an earlier flush failed; let its error end the handler ({self.failed})")
+        try:
+            super().flush(objects)
+        except Exception as error:
+            self.failed = error
+            raise
 
     def commit(self) -> NoReturn:
         """Refused."""

@@ -58,4 +58,4 @@ class ThreadUnit:
 
     def _begin(self, place: str) -> None:
         if self._unit.writing is None:
-            asyncio.run_coroutine_threadsafe(self._unit.begin(place), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._unit.begin(place, on_thread=True), self._loop).result()

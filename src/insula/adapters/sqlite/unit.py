@@ -13,7 +13,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Executable, Result, Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, machine_failure
+from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, UnitOver, machine_failure
 from insula.adapters.sqlite.guard import place_of
 from insula.adapters.sqlite.orm import UnitSession
 from insula.adapters.sqlite.reader import Reader
@@ -21,6 +21,7 @@ from insula.adapters.sqlite.tables import BookKeeping
 from insula.adapters.sqlite.writer import Writer
 from insula.messages import Command, Envelope, Event
 from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Timer
+from insula.store.errors import ForeignAwait
 from insula.store.unit_of_work import OrmSession, Parameters, Statement, executable
 
 Value = TypeVar("Value")
@@ -59,6 +60,7 @@ class SqliteUnit:
         self._alone = alone
         self._peeks: list[tuple[Executable, Parameters, Sequence[Row[Any]], int]] = []
         self._session: UnitSession | None = None
+        self._task = asyncio.current_task()
         self.writing: str | None = None
         self.ended: BaseException | None = None
         self.lost = False
@@ -114,17 +116,27 @@ class SqliteUnit:
         return self._writer.sql
 
     def _departure(self) -> Any:
+        if self.ended is not None:
+            raise self.ended
         if self._scope.departure is None:
             raise RuntimeError(f"{self._scope.place}: this unit publishes nothing")
         return self._scope.departure
 
     # -- the turn
 
-    async def begin(self, place: str, *, savepoint: bool = True) -> None:
+    async def begin(self, place: str, *, savepoint: bool = True, on_thread: bool = False) -> None:
         """Take the turn: mark the message, open the effects, and see that what was peeked still holds."""
         if self.ended is not None:
             raise self.ended
+        if asyncio.current_task() is not self._task and not on_thread:
+            raise ForeignAwait(
+                f"{self._scope.place}: the first statement ({place}) runs in a task of its own (gather, create_task); "
+                "a unit of work belongs to its handler: await one statement after the other"
+            )
         await self._writer.acquire(alone=self._alone)
+        if self.ended is not None:  # meanwhile, which only a thread that outlives its handler can see
+            self._writer.release(completed=False)
+            raise self.ended
         self.writing = place
         self._saved = savepoint
         if savepoint:
@@ -187,6 +199,7 @@ class SqliteUnit:
         if self.writing is None:
             pending = self._session is not None and self._session.pending
             if not (leaving or pending or scope.mark is not None or scope.finally_):
+                self.over()
                 return None
             # A single insert is atomic by itself: no savepoint is needed to undo a part of it.
             single = not (pending or scope.mark or scope.finally_) and departure is not None and departure.single
@@ -206,6 +219,7 @@ class SqliteUnit:
         if self._saved:
             self._writer.statement(_KEEP_UNIT)
         self._writer.appended |= appended
+        self.over()
         return self._writer.release(completed=True)
 
     @property
@@ -228,7 +242,12 @@ class SqliteUnit:
         if scope.mark is not None and scope.reject is not None:
             self._tables.answer(scope.mark, Answer(Outcome.REJECTED, scope.reject(rejection)))
         self._writer.statement(_KEEP_UNIT)
+        self.over()
         return self._writer.release(completed=True)
+
+    def over(self) -> None:
+        """Nothing more can be done with this unit: whoever kept it longer than its handler is told so."""
+        self.ended = UnitOver(f"{self._scope.place}: this unit of work has ended with its handler; do not keep it")
 
     def leave(self) -> asyncio.Future[None] | None:
         """End without effects, but wait for the batch: another unit in it may have made the answer found."""
@@ -240,13 +259,16 @@ class SqliteUnit:
         if self._session is not None:
             self._session.discard()
         if self.writing is None:
+            if self.ended is None:
+                self.over()
             return
         self._undo()
         self._writer.release(completed=False)
 
     def _undo(self) -> None:
         self.writing = None
-        self.ended = self.ended or RuntimeError("this unit of work has ended")
+        if self.ended is None:
+            self.over()
         if self._saved and self._writer.connection.in_transaction:
             self._writer.statement(_UNDO_UNIT)
             self._writer.statement(_KEEP_UNIT)
