@@ -1,0 +1,68 @@
+"""A start that fails lets go of everything; a stop waits for threads without blocking them."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from insula import Command, Module, System, UnitOfWork
+from insula.kernel.errors import Failure
+from insula.runtime.application import Application
+from insula.store.migration import MigrationFailed
+from insula.store.unit_of_work import SyncUnitOfWork
+
+
+async def test_after_a_start_that_failed_the_next_one_finds_every_file_free(tmp_path: Path) -> None:
+    migration = tmp_path / "migrations" / "0001_table.sql"
+    migration.parent.mkdir()
+    migration.write_text("create tabel x (n);")
+    system = System("two", Module("first"), Module("second", migrations=migration.parent))
+    with pytest.raises(MigrationFailed, match=r"0001_table\.sql"):
+        async with Application(system, directory=tmp_path / "data"):
+            raise AssertionError("it started")
+    migration.write_text("create table x (n);")
+    async with Application(system, directory=tmp_path / "data") as application:
+        assert application.ready
+
+
+class Work(Command[None]):
+    """Handled on a thread."""
+
+
+async def test_a_def_handler_that_begins_to_write_during_the_stop_fails_and_the_stop_goes_on(tmp_path: Path) -> None:
+    working, begun, proceed = Module("working"), threading.Event(), threading.Event()
+
+    @working.handle(Work)
+    def do_work(command: Work, work: SyncUnitOfWork) -> None:
+        begun.set()
+        proceed.wait(10)
+        work.execute("create table if not exists t (n)")
+
+    application = Application(System("one", working), directory=tmp_path)
+    await application.__aenter__()
+    call = asyncio.create_task(application.bus.call(Work()))
+    await asyncio.to_thread(begun.wait, 10)
+    stop = asyncio.create_task(application.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    proceed.set()
+    async with asyncio.timeout(10):
+        await stop
+        with pytest.raises(Failure, match="closing"):
+            await call
+
+
+async def test_a_background_task_that_ends_makes_the_process_unready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = Module("module")
+
+    @module.handle(Work)
+    async def do_work(command: Work, work: UnitOfWork) -> None: ...
+
+    async with Application(System("one", module), directory=tmp_path) as application:
+        application._tasks[0].cancel()
+        await asyncio.wait(application._tasks[:1])
+        await asyncio.sleep(0)
+        assert not application.ready
+        assert "restart the process" in caplog.text
