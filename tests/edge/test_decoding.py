@@ -167,3 +167,13 @@ def test_a_class_that_refuses_its_values_is_heard_on_every_way() -> None:
     assert "first is after last" in refused(whole.decode, (), (), backwards)[1]
     assert "first is after last" in refused(merged.decode, ("a",), (), backwards)[1]
     assert "first is after last" in refused(by_query.decode, ("a",), [("first", "3"), ("last", "2")], b"")[1]
+
+
+class Renamed(Command[None]):
+    order_id: int
+    user_name: str = msgspec.field(name="userName")
+
+
+def test_a_field_keeps_its_name_on_the_wire_beside_path_fields() -> None:
+    plan = RequestPlan(Renamed, ("order_id",), reads_body=True)
+    assert plan.decode(["7"], (), b'{"userName": "ann"}') == Renamed(order_id=7, user_name="ann")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -125,7 +125,8 @@ def body_struct(
             declared.append((field.name, field.type, _default(field)))
         elif keeps_path_fields:
             declared.append((field.name, field.type | msgspec.UnsetType, msgspec.UNSET))
-    return _struct(message, declared)
+    renamed = {field.name: field.encode_name for field in msgspec.structs.fields(message)}
+    return _struct(message, declared, renamed)
 
 
 def takes_several(field_type: Any) -> bool:
@@ -165,11 +166,19 @@ def _path_struct(message: type[Message], fields: Sequence[msgspec.structs.FieldI
     return _struct(message, [(field.name, field.type) for field in fields])
 
 
-def _struct(message: type[Message], declared: Sequence[Any]) -> type[msgspec.Struct]:
+def _struct(
+    message: type[Message], declared: Sequence[Any], renamed: Mapping[str, str] | None = None
+) -> type[msgspec.Struct]:
     # Problems must name the message, not this struct.
     names = {"__message_name__": message.__message_name__}
     return msgspec.defstruct(
-        message.__name__, declared, kw_only=True, frozen=True, module=message.__module__, namespace=names
+        message.__name__,
+        declared,
+        kw_only=True,
+        frozen=True,
+        module=message.__module__,
+        namespace=names,
+        rename=renamed,
     )
 
 

@@ -125,6 +125,11 @@ async def test_a_path_value_may_hold_a_slash_and_any_letter(bus: Any, serve: Any
     assert bus.calls == [FindOrders(customer="a/b é")]
 
 
+async def test_a_path_that_is_no_utf_8_is_400(serve: Any) -> None:
+    answer = await serve(orders).send("GET", "/customers/%ff%fe/orders")
+    assert (answer.status, answer.json["code"]) == (400, "PathInvalid")
+
+
 async def test_no_content_has_neither_body_nor_length(bus: Any, serve: Any) -> None:
     answer = await serve(orders).send("DELETE", "/orders/7?reason=late")
     assert bus.calls == [CancelOrder(number=7, reason="late")]

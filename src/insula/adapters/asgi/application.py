@@ -12,7 +12,7 @@ from insula.adapters.asgi.interface import Asgi, MessageBus, Receive, Scope, Sen
 from insula.adapters.asgi.mounts import Mounts
 from insula.edge.endpoint import endpoints_of
 from insula.edge.openapi import document_of
-from insula.edge.problem import TITLES, Problem
+from insula.edge.problem import TITLES, Problem, problem_of, refuse
 from insula.edge.router import RouteTable, segments_of
 from insula.kernel.errors import ConfigurationError
 from insula.kernel.ids import IdSource
@@ -84,7 +84,11 @@ class HttpApplication:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _own_path(scope)
-        segments = _segments(scope, path)
+        try:
+            segments = _segments(scope, path)
+        except UnicodeDecodeError:
+            await respond_problem(scope, send, problem_of(refuse(400, "PathInvalid", "The path is no UTF-8.")))
+            return
         found = self._table.find(scope["method"], segments)
         if found is not None:
             await self._answer(found[0], found[1], scope, receive, send)
@@ -151,4 +155,4 @@ def _segments(scope: Scope, path: str) -> list[str]:
         return segments_of(path)
     raw_path = raw.partition(b"?")[0].decode("latin-1")
     own = raw_path.removeprefix(scope.get("root_path", ""))
-    return [unquote(segment) for segment in segments_of(own)]
+    return [unquote(segment, errors="strict") for segment in segments_of(own)]

@@ -80,7 +80,9 @@ class Writer:
         """Take the turn, in a fresh batch if `alone`; at once when the writer is free."""
         if self._closing:
             raise Failure(f"{self._database} is closing")
+        arrived: float | None = None
         while self._held or self.committing or self._alone or (alone and self.connection.in_transaction):
+            arrived = self._clock.monotonic() if arrived is None else arrived
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
@@ -89,7 +91,7 @@ class Writer:
         if not self.connection.in_transaction:
             self._held = True
             try:
-                await self._begin()
+                await self._begin(arrived)
             except BaseException:
                 self._held = False
                 self._wake()
@@ -97,9 +99,12 @@ class Writer:
         self._held = True
         self._alone = alone
 
-    async def _begin(self) -> None:
-        """Open the batch. Only a foreign program can be in the way; wait for it, but not for ever."""
-        give_up = self._clock.monotonic() + self._busy_timeout_seconds
+    async def _begin(self, arrived: float | None) -> None:
+        """Open the batch. Only a foreign program can be in the way; wait for it, but not for ever.
+
+        Units that waited behind one another for it give up together: the time counts from when each of them arrived.
+        """
+        give_up = (self._clock.monotonic() if arrived is None else arrived) + self._busy_timeout_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
         while True:
             try:
