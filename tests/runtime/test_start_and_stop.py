@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from insula import Command, Module, System, UnitOfWork
+from insula import Command, Event, Module, System, UnitOfWork
 from insula.kernel.errors import Failure
 from insula.runtime.application import Application
 from insula.store.migration import MigrationFailed
@@ -30,6 +30,14 @@ class Work(Command[None]):
     """Handled on a thread."""
 
 
+class Note(Command[None]):
+    """Publishes, and so needs the writer's turn."""
+
+
+class Noted(Event):
+    """It had the turn."""
+
+
 async def test_a_def_handler_that_begins_to_write_during_the_stop_fails_and_the_stop_goes_on(tmp_path: Path) -> None:
     working, begun, proceed = Module("working"), threading.Event(), threading.Event()
 
@@ -39,14 +47,20 @@ async def test_a_def_handler_that_begins_to_write_during_the_stop_fails_and_the_
         proceed.wait(10)
         work.execute("create table if not exists t (n)")
 
+    @working.handle(Note)
+    async def note(command: Note, work: UnitOfWork) -> None:
+        work.publish(Noted())
+
     application = Application(System("one", working), directory=tmp_path)
     await application.__aenter__()
     call = asyncio.create_task(application.bus.call(Work()))
     await asyncio.to_thread(begun.wait, 10)
     stop = asyncio.create_task(application.__aexit__(None, None, None))
-    await asyncio.sleep(0)
-    proceed.set()
     async with asyncio.timeout(10):
+        with pytest.raises(Failure, match="closing"):
+            while True:  # until the stop has come so far that no unit gets a turn any more
+                await application.bus.call(Note())
+        proceed.set()
         await stop
         with pytest.raises(Failure, match="closing"):
             await call
