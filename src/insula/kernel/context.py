@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Hashable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from insula.kernel.clock import Clock
 from insula.kernel.deadline import Deadline
@@ -42,8 +42,8 @@ class Caller:
 ANONYMOUS = Caller("anonymous")
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+# Named tuples, this and MessageContext: they are made for every message, and frozen dataclasses take thrice as long.
+class TraceContext(NamedTuple):
     """The place of a message in a distributed trace (W3C Trace Context).
 
     Parameters: `trace_id`, 32 lower-case hex digits; `span_id`, 16; `flags`, the trace flags, bit 0 is "sampled".
@@ -109,8 +109,7 @@ def _hex_digits(randomness: Randomness, count: int) -> str:
     return f"{randomness.bits(4 * count) or 1:0{count}x}"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageContext:
+class MessageContext(NamedTuple):
     """What travels beside one message.
 
     Parameters: `message_id`; `correlation_id`, the id of the message that began the whole flow; `causation_id`, that

@@ -26,13 +26,15 @@ class OutgoingMessages:
         self._handler = handler
         self._context = context
         self._clock = clock
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything: the handler runs again."""
         self._count = 0
         self.envelopes: list[Envelope] = []
         self.timers: list[Timer] = []
+
+    def reset(self) -> None:
+        """Forget everything: the handler runs again."""
+        if self._count:
+            self._count = 0
+            self.envelopes, self.timers = [], []
 
     @property
     def single(self) -> bool:

@@ -163,7 +163,7 @@ class Receiver:
             envelope.id, envelope.correlation_id, envelope.causation_id, Caller(envelope.caller),
             None if trace is None else trace.child(self._randomness),
         )  # fmt: skip
-        scope = Scope(handler.place, finally_=list(steps))
+        scope = Scope(handler.place, finally_=steps)
         try:
             if envelope.kind == "command":
                 await self._dispatcher.sent(handler, message, context, mark, scope)

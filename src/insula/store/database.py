@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -113,7 +113,7 @@ class Scope:
     mark: Mark | None = None
     answer: Callable[[Any], bytes] | None = None
     reject: Callable[[Exception], bytes] | None = None
-    finally_: list[Callable[[Unit], Awaitable[None]]] = field(default_factory=list)
+    finally_: Sequence[Callable[[Unit], Awaitable[None]]] = ()
 
 
 class Unit(UnitOfWork, Protocol):

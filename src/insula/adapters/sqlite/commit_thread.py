@@ -9,15 +9,23 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Protocol
 
+from insula.kernel.clock import Clock
+
 Action = Callable[[], object]
 Done = Callable[[BaseException | None], None]
 
+INLINE_BELOW_SECONDS = 0.00025
+_WEIGHT_OF_THE_LATEST = 0.125
+
 
 class Committer(Protocol):
-    """Runs one commit at a time away from the loop."""
+    """Runs one commit at a time."""
 
-    def start(self, commit: Action, done: Done) -> None:
-        """Begin `commit`; call `done` on the running loop with its error, or None."""
+    def start(self, commit: Action, done: Done, *, lone: bool) -> None:
+        """Begin `commit`; call `done` on the running loop with its error, or None.
+
+        Parameters: `lone`, whether a single unit waits for it, so that nothing is gained by letting others go on.
+        """
         ...
 
     def close(self) -> None:
@@ -29,30 +37,44 @@ class CommitThread:
     """A `Committer` on a thread, started at the first commit.
 
     Half the time of a lone commit used to be `run_in_executor`'s two futures; here it is one queue and one wake-up.
+    Where the disk has lately answered within a quarter of a millisecond even that takes longer than the wait, so there
+    a lone commit runs on the loop; after a slow answer the next ones go to the thread again.
     The thread is a daemon: a process that ends in mid-commit finds it done or undone at the next start.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clock: Clock) -> None:
         self._name = name
+        self._monotonic = clock.monotonic
+        self._usual_seconds = 1.0  # the thread's, until it is known better
         self._work: SimpleQueue[tuple[asyncio.AbstractEventLoop, Action, Done] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def start(self, commit: Action, done: Done) -> None:
+    def start(self, commit: Action, done: Done, *, lone: bool) -> None:
         """Begin `commit`; call `done` on the running loop with its error, or None."""
+        if lone and self._usual_seconds < INLINE_BELOW_SECONDS:
+            done(self._measured(commit))
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
         self._work.put((asyncio.get_running_loop(), commit, done))
 
+    def _measured(self, commit: Action) -> BaseException | None:
+        """Commit, and learn how fast the disk usually answers."""
+        started = self._monotonic()
+        try:
+            commit()
+        except BaseException as error:
+            return error
+        seconds = self._monotonic() - started
+        self._usual_seconds += (seconds - self._usual_seconds) * _WEIGHT_OF_THE_LATEST
+        return None
+
     def _run(self) -> None:
         take = self._work.get
         while (work := take()) is not None:
             loop, commit, done = work
-            error: BaseException | None = None
-            try:
-                commit()
-            except BaseException as raised:
-                error = raised
+            error = self._measured(commit)
             with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
                 loop.call_soon_threadsafe(done, error)
             del work, loop, commit, done, error

@@ -88,7 +88,8 @@ class SqliteDatabase(Queries):
             self.let_go()
             raise
         self._writer = Writer(
-            self._connection, self._name, self._clock, committer=CommitThread(f"insula-commit-{self._name}"),
+            self._connection, self._name, self._clock,
+            committer=CommitThread(f"insula-commit-{self._name}", self._clock),
             busy_timeout_seconds=self._busy_timeout_seconds, on_commit=self._committed,
         )  # fmt: skip
         self._tables = BookKeeping(self._writer.statement, self._clock)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Coroutine, Generator
-from types import CodeType, CoroutineType, FrameType
+from types import CoroutineType, FrameType
 from typing import Any, Protocol, TypeVar
 
 from insula.store.errors import ForeignAwait
@@ -51,11 +52,12 @@ def place_of(frame: FrameType | None) -> str:
     """`file:line` of a frame, with the file's last part only."""
     if frame is None:
         return "?"
-    return _place(frame.f_code, frame.f_lineno)
+    return _place(frame.f_code.co_filename, frame.f_lineno)
 
 
-def _place(code: CodeType, line: int) -> str:
-    return f"{code.co_filename.rpartition('/')[2]}:{line}"
+@functools.lru_cache(4096)  # asked by every unit, and there are few first statements in a program
+def _place(file: str, line: int) -> str:
+    return f"{file.rpartition('/')[2]}:{line}"
 
 
 def _line_of(coroutine: object) -> str:
@@ -64,6 +66,6 @@ def _line_of(coroutine: object) -> str:
     while isinstance(awaited, CoroutineType) and awaited.cr_frame is not None:
         file = file or awaited.cr_code.co_filename
         if awaited.cr_code.co_filename == file:
-            place = _place(awaited.cr_code, awaited.cr_frame.f_lineno)
+            place = _place(awaited.cr_code.co_filename, awaited.cr_frame.f_lineno)
         awaited = awaited.cr_await
     return place

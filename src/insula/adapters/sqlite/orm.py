@@ -24,7 +24,7 @@ class Transaction(Protocol):
 
     async def turn(self) -> None: ...
 
-    def within(self, action: Callable[[], Value]) -> Value: ...
+    def within(self, action: Callable[..., Value], *arguments: Any) -> Value: ...
 
 
 class BoundSession(Session):
@@ -79,17 +79,17 @@ class UnitSession:
     async def delete(self, entity: object) -> None:
         """Delete `entity` when the unit ends or flushes."""
         await self._unit.turn()
-        self._unit.within(lambda: self._session.delete(entity))
+        self._unit.within(self._session.delete, entity)
 
     async def get(self, entity: type[Entity], identity: Any) -> Entity | None:
         """The entity with that primary key, or None."""
         await self._unit.turn()
-        return self._unit.within(lambda: self._session.get(entity, identity))
+        return self._unit.within(self._session.get, entity, identity)
 
     async def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a statement; entities come from the identity map."""
         await self._unit.turn()
-        return self._unit.within(lambda: self._session.execute(executable(statement), parameters))
+        return self._unit.within(self._session.execute, executable(statement), parameters)
 
     async def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
         """The first column of the first row, or None."""
@@ -102,12 +102,13 @@ class UnitSession:
     async def merge(self, entity: Entity) -> Entity:
         """Copy the state of `entity` onto the persistent one."""
         await self._unit.turn()
-        return self._unit.within(lambda: self._session.merge(entity))
+        merged: Entity = self._unit.within(self._session.merge, entity)
+        return merged
 
     async def refresh(self, entity: object) -> None:
         """Read the entity's columns again."""
         await self._unit.turn()
-        self._unit.within(lambda: self._session.refresh(entity))
+        self._unit.within(self._session.refresh, entity)
 
     async def flush(self) -> None:
         """Write what is pending."""

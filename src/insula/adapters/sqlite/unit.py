@@ -157,16 +157,16 @@ class SqliteUnit:
 
     def run(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a user's statement inside the turn."""
-        return self.within(lambda: self._writer.sql.execute(executable(statement), parameters))
+        return self.within(self._writer.sql.execute, executable(statement), parameters)
 
-    def within(self, action: Callable[[], Value]) -> Value:
+    def within(self, action: Callable[..., Value], *arguments: Any) -> Value:
         """Do what runs user SQL inside the turn, and notice when it took the whole batch with it."""
         if self.ended is not None:
             raise self.ended
         connection = self._writer.connection
         connection.user_code = True
         try:
-            return action()
+            return action(*arguments)
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise self._explained(error) from error
         finally:

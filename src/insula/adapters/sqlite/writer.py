@@ -166,7 +166,7 @@ class Writer:
             return  # a unit on a thread holds the turn: its release schedules the commit again
         self.committing = True
         self._changes_committing = self.changes
-        self._committer.start(self._commit, self._committed)
+        self._committer.start(self._commit, self._committed, lone=len(self._members) == 1)
 
     def _commit(self) -> None:
         self.statement(COMMIT)
