@@ -58,12 +58,17 @@ async def test_a_def_handler_that_begins_to_write_during_the_stop_fails_and_the_
     stop = asyncio.create_task(application.__aexit__(None, None, None))
     async with asyncio.timeout(10):
         with pytest.raises(Failure, match="closing"):
-            while True:  # until the stop has come so far that no unit gets a turn any more
-                await application.bus.call(Note())
+            await notes_without_end(application)
         proceed.set()
         await stop
         with pytest.raises(Failure, match="closing"):
             await call
+
+
+async def notes_without_end(application: Application) -> None:
+    """Until the stop has come so far that no unit gets a turn any more."""
+    while True:
+        await application.bus.call(Note())
 
 
 async def test_a_background_task_that_ends_makes_the_process_unready(
