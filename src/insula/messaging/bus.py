@@ -20,7 +20,7 @@ from insula.store.errors import AskedWhileWriting
 
 R = TypeVar("R")
 Fidelity = Literal["direct", "wire"]
-Stub = Callable[[Any], Awaitable[Any]]
+Elsewhere = Callable[[Any, MessageContext], Awaitable[Any]]
 
 
 class NobodyHandles(InsulaError):
@@ -48,7 +48,7 @@ class Bus:
         self._ids = ids
         self._randomness = randomness
         self._wire = fidelity == "wire"
-        self._stubs: dict[type[Message], Stub] = {}
+        self._elsewhere: dict[type[Message], Elsewhere] = {}
 
     @overload
     async def call(
@@ -81,7 +81,7 @@ class Bus:
         Raises the handler's `Rejection`, `DeadlineExceeded`, `NobodyHandles`, and other `Failure`s.
         """
         found = self._handlers.get(type(message))
-        if found is not None and timeout_seconds is None and found[1].is_plain_query and not self._stubs:
+        if found is not None and timeout_seconds is None and found[1].is_plain_query and not self._elsewhere:
             return await self._plain(message, *found)
         identifier = message_id or self._ids.new()
         trace = None if traceparent is None else TraceContext.parse(traceparent)
@@ -110,9 +110,9 @@ class Bus:
     async def deliver(self, message: Any, context: MessageContext, *, repeatable: bool = False) -> Any:
         """Hand a message to its handler under a given context."""
         cls = type(message)
-        stub = self._stubs.get(cls)
-        if stub is not None:
-            return await stub(message)
+        elsewhere = self._elsewhere.get(cls)
+        if elsewhere is not None:
+            return await elsewhere(message, context)
         found = self._handlers.get(cls)
         if found is None:
             raise NobodyHandles(f"no module handles {cls.__name__}; add a handler, or its module to the System")
@@ -129,9 +129,9 @@ class Bus:
             answer = await dispatcher.command(handler, message, context, mark)
         return handler.answers(encode(answer)) if self._wire else answer
 
-    def stub(self, message: type[Message], answer: Stub) -> None:
-        """Let `answer` stand in for the handler of `message`."""
-        self._stubs[message] = answer
+    def redirect(self, message: type[Message], elsewhere: Elsewhere) -> None:
+        """Let `elsewhere` answer a message: the process where its handler runs, or a stub."""
+        self._elsewhere[message] = elsewhere
 
     def asking(self, invocation: Invocation) -> Ask:
         """The `Ask` port of one run of a handler."""

@@ -96,6 +96,7 @@ class Dispatcher:
         Parameters: `message`, None for a schedule; `mark`, None when nobody can send the message again.
         """
         scope = scope or Scope(handler.place)
+        scope.context = context
         scope.departure = OutgoingMessages(self.module, handler.name, context, self._clock)
         scope.mark = mark
         first = () if message is None else (message,)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 from insula.kernel.clock import Clock
 from insula.messages import Envelope
 from insula.messaging.receiver import Receiver
-from insula.store.database import Database, Scope, Unit
+from insula.store.database import Scope, Unit
+from insula.store.log import Log
 
 _log = logging.getLogger("insula.messaging")
+
+Deliver = Callable[[Envelope], Awaitable[None]]
+"""Returns when every consumer has durably taken or parked the message; raises when it has to come again."""
 
 WINDOW = 256
 """Messages in flight to one subscriber."""
@@ -24,15 +29,18 @@ _LONGEST_DELAY_SECONDS = 5.0
 class Relay:
     """Reads `source`'s log and delivers what `receiver` consumes.
 
+    Parameters: `deliver`, how a message gets to the receiver (default: it is handed over).
+
     The cursor lies in the subscriber's database and is saved now and then: what is delivered again after a crash
     finds its inbox mark.
     """
 
-    def __init__(self, source: Database, receiver: Receiver, clock: Clock) -> None:
+    def __init__(self, source: Log, receiver: Receiver, clock: Clock, deliver: Deliver | None = None) -> None:
         self.source = source
         self.receiver = receiver
         self.position = 0
         self.saved = 0
+        self._deliver = deliver or receiver.deliver
         self._save_at = 0.0
         self._clock = clock
         self._name = f"log of {source.name}"
@@ -95,9 +103,9 @@ class Relay:
         return delivered
 
     async def _deliver_one(self, envelope: Envelope, *, twice: bool) -> None:
-        await self.receiver.deliver(envelope)
+        await self._deliver(envelope)
         if twice:
-            await self.receiver.deliver(envelope)
+            await self._deliver(envelope)
 
     async def save(self) -> None:
         """Store the cursor."""

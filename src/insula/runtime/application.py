@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from insula.kernel.clock import Clock, SystemClock
-from insula.kernel.randomness import Randomness, SystemRandomness
 from insula.messaging.bus import Bus
 from insula.messaging.timers import Retrier
 from insula.modules import Assembly, System
 from insula.runtime.configuration import Configuration
+from insula.runtime.surroundings import Surroundings
 from insula.runtime.wiring import Wired, prepare, wire
 
 _log = logging.getLogger("insula.runtime")
@@ -31,7 +30,8 @@ class Application:
     """One process of a system: its modules on their databases, and the tasks that move messages between them.
 
     Use it as an asynchronous context manager. Parameters: `configuration` (default: all defaults); `directory`, where
-    the files lie (default: that of the configuration); `clock` and `randomness` (default: the machine's).
+    the files lie (default: that of the configuration); `surroundings`, what it stands on (default: the machine);
+    `only`, the names of the modules that run in this process (default: all); `assembly`, the system already assembled.
     Raises on entry `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
     """
 
@@ -41,14 +41,18 @@ class Application:
         configuration: Configuration | None = None,
         *,
         directory: Path | None = None,
-        clock: Clock | None = None,
-        randomness: Randomness | None = None,
+        surroundings: Surroundings | None = None,
+        only: Collection[str] | None = None,
+        assembly: Assembly | None = None,
     ) -> None:
         self.system = system
         self.configuration = configuration or Configuration()
         self.directory = directory or Path(self.configuration.store.directory)
-        self.clock = clock or SystemClock()
-        self.randomness = randomness or SystemRandomness()
+        self.surroundings = surroundings or Surroundings()
+        self.clock = self.surroundings.clock
+        self.randomness = self.surroundings.randomness
+        self._only = only
+        self._put_together = assembly
         self.ready = False
         self._closing = False
         self._entered: list[Any] = []
@@ -74,7 +78,10 @@ class Application:
 
     async def __aenter__(self) -> Self:
         """Open every database, migrate it, pick up what was left, and begin to move messages."""
-        wired = wire(self.system, self.configuration, self.clock, self.randomness, directory=self.directory)
+        wired = wire(
+            self.system, self.configuration, self.surroundings, directory=self.directory, only=self._only,
+            assembly=self._put_together,
+        )  # fmt: skip
         self._wired = wired
         try:
             for line in prepare(wired):
@@ -166,4 +173,4 @@ class Application:
 
     def lines(self) -> Sequence[str]:
         """What runs, a line per module."""
-        return [f"{module.name}: {self.directory / module.name}.db" for module in self.system.modules]
+        return [f"{module.name}: {self.directory / module.name}.db" for module in self.wired.modules]

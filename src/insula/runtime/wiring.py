@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, Context
-from insula.kernel.ids import IdSource, Uuid7
-from insula.kernel.randomness import Randomness
+from insula.kernel.errors import ConfigurationError
+from insula.kernel.ids import Uuid7
 from insula.messages import Message
 from insula.messaging.bus import Ask, Bus, Fidelity
 from insula.messaging.dispatcher import Dispatcher, Handler, Port, framework_ports
@@ -22,7 +23,9 @@ from insula.messaging.relay import Relay
 from insula.messaging.retrying import RetryPolicy
 from insula.messaging.timers import Timers, tick_type
 from insula.modules import Assembly, HandlerDeclaration, Module, System, assemble
-from insula.runtime.configuration import Configuration, Store
+from insula.runtime.configuration import Configuration, Delivery, Store
+from insula.runtime.surroundings import Surroundings
+from insula.store.log import Log
 from insula.store.unit_of_work import SyncUnitOfWork, UnitOfWork
 
 _PORTS: frozenset[Any] = frozenset((Context, Caller, Clock))
@@ -39,15 +42,20 @@ def assembled(system: System) -> Assembly:
 
 @dataclass(slots=True)
 class Wired:
-    """A system with its adapters, not yet started."""
+    """A system, or the modules of it that run in this process, with its adapters; not yet started."""
 
     assembly: Assembly
     bus: Bus
     databases: dict[str, SqliteDatabase]
-    receivers: dict[str, Receiver]
-    relays: list[Relay]
-    timers: list[Timers]
+    receivers: dict[str, Receiver] = field(default_factory=dict)
+    relays: list[Relay] = field(default_factory=list)
+    timers: list[Timers] = field(default_factory=list)
     bound: list[Any] = field(default_factory=list)
+
+    @property
+    def modules(self) -> Sequence[Module]:
+        """The modules that run in this process."""
+        return [module for module in self.assembly.system.modules if module.name in self.databases]
 
     async def start(self) -> None:
         """Pick up what the last run left: parked keys, schedules, cursors."""
@@ -61,68 +69,89 @@ class Wired:
 def wire(
     system: System,
     configuration: Configuration,
-    clock: Clock,
-    randomness: Randomness,
+    surroundings: Surroundings,
     *,
     directory: Path,
     fidelity: Fidelity = "direct",
-    replacements: Mapping[type, Any] | None = None,
-    ids: IdSource | None = None,
+    only: Collection[str] | None = None,
+    assembly: Assembly | None = None,
 ) -> Wired:
     """Assemble `system` and connect it to SQLite files in `directory`.
 
-    Parameters: `replacements`, port → what to supply instead of the bound adapter (tests).
-    Raises `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
+    Parameters: `only`, the names of the modules that run in this process (default: all); `assembly`, the system put
+    together before. Raises `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
     """
-    assembly = assembled(system)
-    ids = ids or Uuid7(clock, randomness)
-    databases: dict[str, SqliteDatabase] = {}
-    bound: list[Any] = []
+    assembly = assembly or assembled(system)
+    here = [module for module in system.modules if only is None or module.name in only]
+    clock, randomness = surroundings.clock, surroundings.randomness
     handlers: dict[type[Message], tuple[Dispatcher, Handler]] = {}
-    bus = Bus(handlers, clock, ids, randomness, fidelity=fidelity)
-    receivers: dict[str, Receiver] = {}
-    timers: list[Timers] = []
-    store, delivery = configuration.store, configuration.delivery
-    policy = RetryPolicy(delivery.attempts, delivery.first_delay_seconds, delivery.longest_delay_seconds)
-    _open(databases, system, directory, clock, store)
-    for module in system.modules:
-        database = databases[module.name]
-        dispatcher = Dispatcher(module.name, database, clock)
-        ports = _ports_of(assembly, module, clock, bus, dict(replacements or {}), bound)
-        consumers: dict[str, list[Handler]] = {}
-        schedules = []
-        for declaration in _handlers_of(assembly, module):
-            handler = Handler(module.name, declaration, ports)
-            if declaration.kind in ("command", "query") and declaration.message is not None:
-                handlers[declaration.message] = (dispatcher, handler)
-            if declaration.kind == "schedule":
-                schedules.append(declaration)
-                consumers.setdefault(tick_type(declaration), []).append(handler)
-            elif declaration.kind != "query" and declaration.message is not None:
-                consumers.setdefault(declaration.message.__message_name__, []).append(handler)
-        receivers[module.name] = Receiver(dispatcher, consumers, clock, randomness, policy)
-        timers.append(Timers(database, schedules, clock))
-    relays = [
-        Relay(source, receiver, clock)
-        for source in databases.values()
-        for receiver in receivers.values()
-        if receiver.types
-    ]
-    return Wired(assembly, bus, databases, receivers, relays, timers, bound)
-
-
-def _open(databases: dict[str, SqliteDatabase], system: System, directory: Path, clock: Clock, store: Store) -> None:
-    """Open every module's database, or none."""
+    bus = Bus(handlers, clock, Uuid7(clock, randomness), randomness, fidelity=fidelity)
+    wired = Wired(assembly, bus, {})
     try:
+        for module in here:
+            wired.databases[module.name] = _opened(module, configuration.store, surroundings, directory)
+        for module in here:
+            _wire_module(module, wired, handlers, configuration.delivery, surroundings)
         for module in system.modules:
-            databases[module.name] = SqliteDatabase(
-                directory / f"{module.name}.db", module.name, clock,
-                busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
-            )  # fmt: skip
+            _wire_log(module, wired, surroundings)
     except BaseException:
-        for database in databases.values():
+        for database in wired.databases.values():
             database.let_go()
         raise
+    return wired
+
+
+def _opened(module: Module, store: Store, surroundings: Surroundings, directory: Path) -> SqliteDatabase:
+    committer = surroundings.committer
+    return SqliteDatabase(
+        directory / f"{module.name}.db", module.name, surroundings.clock,
+        busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
+        committer=None if committer is None else committer(module.name), threads=surroundings.threads,
+    )  # fmt: skip
+
+
+def _wire_module(
+    module: Module,
+    wired: Wired,
+    handlers: dict[type[Message], tuple[Dispatcher, Handler]],
+    delivery: Delivery,
+    surroundings: Surroundings,
+) -> None:
+    """The handlers of one module, its receiver and its timers."""
+    clock, database = surroundings.clock, wired.databases[module.name]
+    dispatcher = Dispatcher(module.name, database, clock)
+    ports = _ports_of(wired, module, surroundings)
+    consumers: dict[str, list[Handler]] = {}
+    schedules = []
+    for declaration in _handlers_of(wired.assembly, module):
+        handler = Handler(module.name, declaration, ports)
+        if declaration.kind in ("command", "query") and declaration.message is not None:
+            handlers[declaration.message] = (dispatcher, handler)
+        if declaration.kind == "schedule":
+            schedules.append(declaration)
+            consumers.setdefault(tick_type(declaration), []).append(handler)
+        elif declaration.kind != "query" and declaration.message is not None:
+            consumers.setdefault(declaration.message.__message_name__, []).append(handler)
+    policy = RetryPolicy(delivery.attempts, delivery.first_delay_seconds, delivery.longest_delay_seconds)
+    wired.receivers[module.name] = Receiver(dispatcher, consumers, clock, surroundings.randomness, policy)
+    wired.timers.append(Timers(database, schedules, clock))
+
+
+def _wire_log(module: Module, wired: Wired, surroundings: Surroundings) -> None:
+    """A relay from one module's log, here or elsewhere, to each receiver here; calls to a module elsewhere."""
+    log: Log | None = wired.databases.get(module.name)
+    if log is None:
+        neighbours = surroundings.neighbours
+        if neighbours is None:
+            raise ConfigurationError(f"module {module.name} runs in no process that this one knows of")
+        log = neighbours.log_of(module.name)
+        for message, (owner, _) in wired.assembly.handlers.items():
+            if owner is module:
+                wired.bus.redirect(message, partial(neighbours.call, module.name))
+    for receiver in wired.receivers.values():
+        if receiver.types:
+            deliver = None if surroundings.deliver is None else surroundings.deliver(module.name, receiver)
+            wired.relays.append(Relay(log, receiver, surroundings.clock, deliver))
 
 
 def _handlers_of(assembly: Assembly, module: Module) -> list[HandlerDeclaration]:
@@ -130,13 +159,12 @@ def _handlers_of(assembly: Assembly, module: Module) -> list[HandlerDeclaration]
     return [declaration for owner, declaration in found if owner is module]
 
 
-def _ports_of(
-    assembly: Assembly, module: Module, clock: Clock, bus: Bus, replacements: dict[type, Any], bound: list[Any]
-) -> Mapping[Any, Port]:
-    ports: dict[Any, Port] = {**framework_ports(clock), Ask: bus.asking}
-    for binding in assembly.bindings.get(module, {}).values():
-        adapter = replacements[binding.port] if binding.port in replacements else _made(binding.factory)
-        bound.append(adapter)
+def _ports_of(wired: Wired, module: Module, surroundings: Surroundings) -> Mapping[Any, Port]:
+    ports: dict[Any, Port] = {**framework_ports(surroundings.clock), Ask: wired.bus.asking}
+    for binding in wired.assembly.bindings.get(module, {}).values():
+        adapters = surroundings.adapters
+        adapter = adapters[binding.port] if binding.port in adapters else _made(binding.factory)
+        wired.bound.append(adapter)
         ports[binding.port] = _constant(adapter)
     return ports
 
@@ -153,7 +181,7 @@ def _constant(value: Any) -> Port:
 def prepare(wired: Wired) -> Sequence[str]:
     """Migrate every module's database; returns what was done, a line each."""
     done: list[str] = []
-    for module in wired.assembly.system.modules:
+    for module in wired.modules:
         migrations = None if module.migrations is None else Path(module.migrations)
         done.extend(wired.databases[module.name].prepare(module.tables, migrations))
     return done

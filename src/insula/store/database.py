@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from insula.kernel.context import MessageContext
 from insula.messages import Envelope
+from insula.store.log import Log
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork
 
 Value = TypeVar("Value")
@@ -103,7 +105,8 @@ class Departure(Protocol):
 class Scope:
     """What a unit needs to know about the message it runs for.
 
-    `place` names the handler for errors; `answer` encodes the returned value (default: nothing is kept);
+    `place` names the handler for errors; `context` is what surrounds the message, None for the framework's own work;
+    `answer` encodes the returned value (default: nothing is kept);
     `reject` encodes a rejection; `finally_` are framework steps that commit with the effects, such as
     removing the parked row that was retried.
     """
@@ -114,6 +117,7 @@ class Scope:
     answer: Callable[[Any], bytes] | None = None
     reject: Callable[[Exception], bytes] | None = None
     finally_: Sequence[Callable[[Unit], Awaitable[None]]] = ()
+    context: MessageContext | None = None
 
 
 class Unit(UnitOfWork, Protocol):
@@ -145,11 +149,8 @@ class Duplicate(Exception):
         self.answer = answer
 
 
-class Database(Protocol):
+class Database(Log, Protocol):
     """One module's durable state. Every method that writes waits until the write is durable."""
-
-    @property
-    def name(self) -> str: ...
 
     async def perform(self, body: Callable[[Unit], Awaitable[Value]], scope: Scope) -> Value:
         """Run `body` as one unit of work.
@@ -176,8 +177,6 @@ class Database(Protocol):
         ...
 
     async def answer_of(self, mark: Mark) -> Answer | None: ...
-    async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]: ...
-    async def log_head(self) -> int: ...
     async def cursor(self, name: str) -> int | None: ...
     async def parked_keys(self) -> Collection[tuple[str, str, str]]: ...
     async def parked_due(self, consumers: Collection[str], now: datetime, limit: int) -> Sequence[Parked]: ...
@@ -192,8 +191,4 @@ class Database(Protocol):
         self, *, marks: dict[str, int], answers_before: datetime, log_below: int, log_before: datetime, limit: int
     ) -> int:
         """Delete marks no redelivery can need (per source, up to a position), answers and log rows past retention."""
-        ...
-
-    def on_append(self, listener: Callable[[frozenset[str]], None]) -> None:
-        """Call `listener` with the types appended, after each durable commit that appended to the log."""
         ...

@@ -17,6 +17,10 @@ class Contended(Failure, status=503):
     """What a handler peeked at changed each time before its turn came; it gave up after many runs."""
 
 
+class OutcomeUnknown(Failure, status=503):
+    """The commit failed in a way that leaves open whether it was stored. Ask again under the same message id."""
+
+
 class ReadOnly(Failure):
     """The handler of a query tried to change something; make the message a Command."""
 

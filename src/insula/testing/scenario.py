@@ -10,12 +10,13 @@ from typing import Any, Self, TypeVar, overload
 
 from sqlalchemy import Row
 
-from insula.kernel.context import ANONYMOUS, Caller
+from insula.kernel.context import ANONYMOUS, Caller, MessageContext
 from insula.kernel.randomness import SeededRandomness
 from insula.messages import Command, Event, Message, Query, decoder
 from insula.messaging.bus import Fidelity
 from insula.modules import Module, System
 from insula.runtime.configuration import Configuration
+from insula.runtime.surroundings import Surroundings
 from insula.runtime.wiring import Wired, prepare, wire
 from insula.store.database import Parked
 from insula.store.unit_of_work import Parameters, Statement
@@ -48,9 +49,8 @@ class Scenario:
     ) -> None:
         self.system = System(subject.name, subject) if isinstance(subject, Module) else subject
         self.clock = VirtualClock()
-        self._randomness = SeededRandomness(1)
+        self._surroundings = Surroundings(clock=self.clock, randomness=SeededRandomness(1), adapters=ports or {})
         self._fidelity = fidelity
-        self._ports = ports
         self._configuration = configuration or Configuration()
         self._folder = tempfile.TemporaryDirectory(prefix="insula-scenario-")
         self._wired: Wired | None = None
@@ -76,8 +76,8 @@ class Scenario:
 
     async def _open(self) -> None:
         wired = wire(
-            self.system, self._configuration, self.clock, self._randomness, directory=Path(self._folder.name),
-            fidelity=self._fidelity, replacements=self._ports,
+            self.system, self._configuration, self._surroundings, directory=Path(self._folder.name),
+            fidelity=self._fidelity,
         )  # fmt: skip
         self._wired = wired
         prepare(wired)
@@ -108,13 +108,13 @@ class Scenario:
     def stub(self, message: type[Message], answer: Any) -> None:
         """Let `answer` stand in for the handler of `message`: a value, a Rejection to raise, or a function of it."""
 
-        async def reply(asked: Any) -> Any:
+        async def reply(asked: Any, _: MessageContext) -> Any:
             value = answer(asked) if callable(answer) else answer
             if isinstance(value, Exception):
                 raise value
             return value
 
-        self.wired.bus.stub(message, reply)
+        self.wired.bus.redirect(message, reply)
 
     @property
     def published(self) -> list[Event]:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from insula.adapters.sqlite.commit_thread import CommitThread
+from insula.store.database import Scope
 from insula.testing import VirtualClock
 
 FAST, SLOW = 0.0001, 0.004
@@ -37,7 +38,7 @@ class Disk:
             assert threading.current_thread() is threading.main_thread()
             done.set_result(None) if raised is None else done.set_exception(raised)
 
-        self.committer.start(commit, finished, lone=lone)
+        self.committer.start(commit, finished, [Scope("unit")] * (1 if lone else 2))
         await done
         return ran_on[0]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Protocol
 
 from insula.kernel.clock import Clock
+from insula.store.database import Scope
 
 Action = Callable[[], object]
 Done = Callable[[BaseException | None], None]
@@ -21,11 +22,8 @@ _WEIGHT_OF_THE_LATEST = 0.125
 class Committer(Protocol):
     """Runs one commit at a time."""
 
-    def start(self, commit: Action, done: Done, *, lone: bool) -> None:
-        """Begin `commit`; call `done` on the running loop with its error, or None.
-
-        Parameters: `lone`, whether a single unit waits for it, so that nothing is gained by letting others go on.
-        """
+    def start(self, commit: Action, done: Done, units: Sequence[Scope]) -> None:
+        """Begin `commit`, which stores `units`; call `done` on the running loop with its error, or None."""
         ...
 
     def close(self) -> None:
@@ -49,9 +47,9 @@ class CommitThread:
         self._work: SimpleQueue[tuple[asyncio.AbstractEventLoop, Action, Done] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def start(self, commit: Action, done: Done, *, lone: bool) -> None:
+    def start(self, commit: Action, done: Done, units: Sequence[Scope]) -> None:
         """Begin `commit`; call `done` on the running loop with its error, or None."""
-        if lone and self._usual_seconds < INLINE_BELOW_SECONDS:
+        if len(units) == 1 and self._usual_seconds < INLINE_BELOW_SECONDS:
             done(self._measured(commit))
             return
         if self._thread is None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, inspect
 
-from insula.adapters.sqlite.commit_thread import CommitThread
+from insula.adapters.sqlite.commit_thread import Committer, CommitThread
 from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
 from insula.adapters.sqlite.guard import guarded
@@ -27,7 +27,7 @@ from insula.adapters.sqlite.writer import BatchLost, Writer
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Rejection
 from insula.store.database import Duplicate, Scope, Unit
-from insula.store.errors import Contended
+from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork, executable
 
 Value = TypeVar("Value")
@@ -45,11 +45,21 @@ class SqliteDatabase(Queries):
 
     Parameters: `path`, the file, made if missing; `name`, the module's; `busy_timeout_seconds`, how long a foreign
     program may hold the file before a unit fails (default 5); `query_timeout_seconds`, after which a long read is
-    stopped (default 30). Raises `AlreadyOpen`, and `ConfigurationError` for a file that cannot be used.
+    stopped (default 30); `committer`, what runs COMMIT (default: a thread); `threads`, False to run synchronous bodies
+    on the loop, holding the turn from their start (the simulator).
+    Raises `AlreadyOpen`, and `ConfigurationError` for a file that cannot be used.
     """
 
     def __init__(
-        self, path: Path, name: str, clock: Clock, *, busy_timeout_seconds: float = 5, query_timeout_seconds: float = 30
+        self,
+        path: Path,
+        name: str,
+        clock: Clock,
+        *,
+        busy_timeout_seconds: float = 5,
+        query_timeout_seconds: float = 30,
+        committer: Committer | None = None,
+        threads: bool = True,
     ) -> None:
         self._name = name
         self._path = path
@@ -67,6 +77,8 @@ class SqliteDatabase(Queries):
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._busy_timeout_seconds = busy_timeout_seconds
         self._query_timeout_seconds = query_timeout_seconds
+        self._committer = committer or CommitThread(f"insula-commit-{name}", clock)
+        self._inline = not threads
         self._threads = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix=f"insula-{name}")
 
     @property
@@ -89,7 +101,7 @@ class SqliteDatabase(Queries):
             raise
         self._writer = Writer(
             self._connection, self._name, self._clock,
-            committer=CommitThread(f"insula-commit-{self._name}", self._clock),
+            committer=self._committer,
             busy_timeout_seconds=self._busy_timeout_seconds, on_commit=self._committed,
         )  # fmt: skip
         self._tables = BookKeeping(self._writer.statement, self._clock)
@@ -128,6 +140,9 @@ class SqliteDatabase(Queries):
             return value
 
         async def run(unit: SqliteUnit) -> Value:
+            if self._inline:
+                await unit.begin(scope.place)
+                return work(unit)
             return await self._until_the_thread_ends(loop.run_in_executor(self._threads, work, unit))
 
         result: Value = await self._until_durable(run, scope)
@@ -149,8 +164,7 @@ class SqliteDatabase(Queries):
                 await self._writer.settled()  # readers do not see the change before its batch is committed
                 continue
             except BatchLost as lost:
-                if alone and lost.cause is not None:
-                    raise lost.cause from None
+                _raise_if_final(lost, scope, alone=alone)
                 alone = alone or lost.cause is not None
                 continue
             except BaseException as error:
@@ -218,7 +232,10 @@ class SqliteDatabase(Queries):
         return await self._reader.rows(executable(statement), parameters)
 
     def let_go(self) -> None:
-        """Close the file of a database that was opened but not prepared; harmless when it is closed."""
+        """Close the file at once, as the end of the process would: what is not committed is rolled back."""
+        if self._prepared:
+            self._prepared = False
+            self._reader.let_go()
         self._connection.shut()
         self._lock.release()
 
@@ -240,6 +257,14 @@ def _raise_as_failure(error: BaseException, place: str) -> None:
     failure = machine_failure(error, place)
     if failure is not None:
         raise failure from error
+
+
+def _raise_if_final(lost: BatchLost, scope: Scope, *, alone: bool) -> None:
+    """Raise where the unit must not run again: it may be stored already, or it failed in a batch of its own."""
+    if lost.uncertain and scope.mark is None:
+        raise OutcomeUnknown(f"{scope.place}: {lost.cause}; it may have happened all the same") from None
+    if alone and lost.cause is not None:
+        raise lost.cause from None
 
 
 def _opened(path: Path) -> Connection:

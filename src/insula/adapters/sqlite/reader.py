@@ -86,6 +86,10 @@ class Reader:
     def close(self) -> None:
         """Close every connection, after running reads have ended."""
         self._threads.shutdown()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close every connection at once."""
         for connection in self._opened:
             connection.shut()
 

@@ -135,7 +135,7 @@ class SqliteUnit:
             )
         await self._writer.acquire(alone=self._alone)
         if self.ended is not None:  # meanwhile, which only a thread that outlives its handler can see
-            self._writer.release(completed=False)
+            self._writer.release(None)
             raise self.ended
         self.writing = place
         self._saved = savepoint
@@ -220,7 +220,7 @@ class SqliteUnit:
             self._writer.statement(_KEEP_UNIT)
         self._writer.appended |= appended
         self.over()
-        return self._writer.release(completed=True)
+        return self._writer.release(self._scope)
 
     @property
     def answers_rejections(self) -> bool:
@@ -243,7 +243,7 @@ class SqliteUnit:
             self._tables.answer(scope.mark, Answer(Outcome.REJECTED, scope.reject(rejection)))
         self._writer.statement(_KEEP_UNIT)
         self.over()
-        return self._writer.release(completed=True)
+        return self._writer.release(self._scope)
 
     def over(self) -> None:
         """Nothing more can be done with this unit: whoever kept it longer than its handler is told so."""
@@ -252,7 +252,7 @@ class SqliteUnit:
     def leave(self) -> asyncio.Future[None] | None:
         """End without effects, but wait for the batch: another unit in it may have made the answer found."""
         self._undo()
-        return self._writer.release(completed=True)
+        return self._writer.release(self._scope)
 
     def abandon(self) -> None:
         """Undo everything this run did; harmless when it held no turn."""
@@ -263,7 +263,7 @@ class SqliteUnit:
                 self.over()
             return
         self._undo()
-        self._writer.release(completed=False)
+        self._writer.release(None)
 
     def _undo(self) -> None:
         self.writing = None

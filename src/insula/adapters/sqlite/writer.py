@@ -19,6 +19,7 @@ from insula.adapters.sqlite.connection import Connection, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
+from insula.store.database import Scope
 
 BEGIN = "begin immediate -- insula"
 COMMIT = "commit -- insula"
@@ -31,12 +32,14 @@ _LONGEST_WAIT_SECONDS = 0.25
 class BatchLost(Exception):
     """The batch's transaction is gone: nothing of it is stored, its units must run again.
 
-    `cause` is the failure when the commit itself failed, and None when another unit ended the transaction.
+    `cause` is the failure when the commit itself failed, and None when another unit ended the transaction. With
+    `uncertain` the failed commit may have been stored all the same: what could happen twice must not run again.
     """
 
-    def __init__(self, cause: Failure | None) -> None:
+    def __init__(self, cause: Failure | None, *, uncertain: bool = False) -> None:
         super().__init__("the shared transaction was lost")
         self.cause = cause
+        self.uncertain = uncertain
 
 
 class Writer:
@@ -64,6 +67,7 @@ class Writer:
         self._on_commit = on_commit
         self._committer = committer
         self._members: list[asyncio.Future[None]] = []
+        self._units: list[Scope] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._held = False
         self._alone = False
@@ -118,14 +122,15 @@ class Writer:
             await self._clock.sleep(wait_seconds)
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
 
-    def release(self, *, completed: bool) -> asyncio.Future[None] | None:
+    def release(self, completed: Scope | None) -> asyncio.Future[None] | None:
         """Give the turn back. A completed unit gets the future that ends when its batch is durable, or lost."""
         loop = asyncio.get_running_loop()
         self._held = False
         durable: asyncio.Future[None] | None = None
-        if completed and self.connection.in_transaction:
+        if completed is not None and self.connection.in_transaction:
             durable = loop.create_future()
             self._members.append(durable)
+            self._units.append(completed)
             self.changes += 1
         if not self.connection.in_transaction:
             self._alone = False
@@ -156,7 +161,7 @@ class Writer:
     def _fail_members(self) -> None:
         self.appended.clear()
         self._alone = False
-        members, self._members = self._members, []
+        members, self._members, self._units = self._members, [], []
         for member in members:
             _fail(member, BatchLost(None))
 
@@ -166,7 +171,7 @@ class Writer:
             return  # a unit on a thread holds the turn: its release schedules the commit again
         self.committing = True
         self._changes_committing = self.changes
-        self._committer.start(self._commit, self._committed, lone=len(self._members) == 1)
+        self._committer.start(self._commit, self._committed, self._units)
 
     def _commit(self) -> None:
         self.statement(COMMIT)
@@ -174,7 +179,7 @@ class Writer:
     def _committed(self, error: BaseException | None) -> None:
         self.committing = False
         self._alone = False
-        members, self._members = self._members, []
+        members, self._members, self._units = self._members, [], []
         appended, self.appended = self.appended, set()
         if error is None:
             self.visible_changes = self._changes_committing
@@ -185,11 +190,12 @@ class Writer:
             if appended:
                 self._on_commit(appended)
             return
-        if self.connection.in_transaction:
+        uncertain = not self.connection.in_transaction
+        if not uncertain:
             self.statement(ROLLBACK)
         failure = machine_failure(error, self._database) or Failure(f"{self._database}: commit failed: {error}")
         for member in members:
-            _fail(member, BatchLost(failure))
+            _fail(member, BatchLost(failure, uncertain=uncertain))
         self._wake()
 
     def _wake(self) -> None:

@@ -1,0 +1,48 @@
+"""What one process of a system stands on: the machine's own by default; the simulator's when it plays the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.context import MessageContext
+from insula.kernel.randomness import Randomness, SystemRandomness
+from insula.messaging.receiver import Receiver
+from insula.messaging.relay import Deliver
+from insula.store.log import Log
+
+if TYPE_CHECKING:
+    from insula.adapters.sqlite.commit_thread import Committer
+
+
+class Neighbours(Protocol):
+    """How a process reaches the modules that run in other processes."""
+
+    def log_of(self, module: str) -> Log:
+        """The log of a module that runs elsewhere."""
+        ...
+
+    async def call(self, module: str, message: Any, context: MessageContext) -> Any:
+        """Let a module that runs elsewhere answer a command or query."""
+        ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The ports that a process is wired to.
+
+    Parameters: `clock` and `randomness`; `committer`, by module, what runs its COMMIT (default: a thread each);
+    `threads`, False to run `def` handlers on the loop; `deliver`, by source and receiver, how messages reach a module
+    (default: they are handed over); `neighbours`, where to find modules that run in other processes (default: none do);
+    `adapters`, port -> what to supply instead of the adapter bound to it.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    randomness: Randomness = field(default_factory=SystemRandomness)
+    committer: Callable[[str], Committer] | None = None
+    threads: bool = True
+    deliver: Callable[[str, Receiver], Deliver] | None = None
+    neighbours: Neighbours | None = None
+    adapters: Mapping[type, Any] = field(default_factory=dict)

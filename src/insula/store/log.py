@@ -1,0 +1,31 @@
+"""The port of a module's log, as whoever follows it sees it, in the same process or in another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from insula.messages import Envelope
+
+Appended = Callable[[frozenset[str]], None]
+
+
+class Log(Protocol):
+    """What one module has published and sent, in order, without gaps."""
+
+    @property
+    def name(self) -> str:
+        """The module's name."""
+        ...
+
+    async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]:
+        """The log after a position, of the given types only; of all types when there are none."""
+        ...
+
+    async def log_head(self) -> int:
+        """The last position; 0 while the log is empty."""
+        ...
+
+    def on_append(self, listener: Appended) -> None:
+        """Call `listener` with the types appended, after durable commits; it may miss some, so look now and then."""
+        ...
