@@ -143,6 +143,12 @@ class Application:
                 if hasattr(adapter, "__aexit__"):
                     closing.push_async_callback(adapter.__aexit__, kind, error, trace)
 
+    def let_go(self) -> None:
+        """Drop everything at once, as the end of the process would; nothing that ran goes on."""
+        if self._wired is not None:
+            for database in self._wired.databases.values():
+                database.let_go()
+
     async def _maintain(self) -> None:
         """Delete, a little at a time, what nothing can need any more."""
         while True:

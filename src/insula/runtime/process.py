@@ -53,8 +53,13 @@ async def serve_system(
     announce(f"{system.name} has stopped")
 
 
-def http_face(application: Application, token: str, stopping: asyncio.Event) -> HttpApplication:
-    """The ASGI application of a running system, with its admin endpoint."""
+def http_face(
+    application: Application, token: str | None = None, stopping: asyncio.Event | None = None
+) -> HttpApplication:
+    """The ASGI application of a running system.
+
+    Parameters: `token` of its admin endpoint (default: there is none); `stopping`, from when on it is not ready.
+    """
     http = application.configuration.http
     return HttpApplication(
         application.assembly,
@@ -63,8 +68,8 @@ def http_face(application: Application, token: str, stopping: asyncio.Event) -> 
         caller_of=_caller_from(http.caller_header),
         body_limit_bytes=http.body_limit_bytes,
         requests_limit=http.requests_at_once,
-        ready=lambda: application.ready and not stopping.is_set(),
-        extra_routes=Admin(application, token).routes(),
+        ready=lambda: application.ready and not (stopping is not None and stopping.is_set()),
+        extra_routes=() if token is None else Admin(application, token).routes(),
     )
 
 

@@ -36,7 +36,8 @@ class Surroundings:
     Parameters: `clock` and `randomness`; `committer`, by module, what runs its COMMIT (default: a thread each);
     `threads`, False to run `def` handlers on the loop; `deliver`, by source and receiver, how messages reach a module
     (default: they are handed over); `neighbours`, where to find modules that run in other processes (default: none do);
-    `adapters`, port -> what to supply instead of the adapter bound to it.
+    `adapters`, port -> what to supply instead of the adapter bound to it; `before`, by port and adapter, what handlers
+    get in its place.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -46,3 +47,4 @@ class Surroundings:
     deliver: Callable[[str, Receiver], Deliver] | None = None
     neighbours: Neighbours | None = None
     adapters: Mapping[type, Any] = field(default_factory=dict)
+    before: Callable[[type, Any], Any] | None = None

@@ -165,7 +165,8 @@ def _ports_of(wired: Wired, module: Module, surroundings: Surroundings) -> Mappi
         adapters = surroundings.adapters
         adapter = adapters[binding.port] if binding.port in adapters else _made(binding.factory)
         wired.bound.append(adapter)
-        ports[binding.port] = _constant(adapter)
+        before = surroundings.before
+        ports[binding.port] = _constant(adapter if before is None else before(binding.port, adapter))
     return ports
 
 
