@@ -67,6 +67,11 @@ class Application:
         return self._wired
 
     @property
+    def opened(self) -> bool:
+        """Whether the databases are open; it is `ready` a little later."""
+        return self._wired is not None
+
+    @property
     def bus(self) -> Bus:
         """Delivers commands and queries."""
         return self.wired.bus

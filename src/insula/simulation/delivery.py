@@ -1,0 +1,67 @@
+"""How messages get from a log to a module: late, lost and sent again, twice; never out of the order of their key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from insula.kernel.errors import Failure
+from insula.messages import Envelope
+from insula.messaging.receiver import Receiver
+from insula.simulation.labels import message_label
+from insula.simulation.process import SimulatedProcess
+
+
+class MessageLost(Failure):
+    """The message did not arrive; its log will be read again."""
+
+
+class Delivery:
+    """Takes the messages of one log to one receiver, at least once, in order per key, as every transport must.
+
+    Parameters: `process`, that of the receiver; `source`, the module whose log it is.
+    """
+
+    def __init__(self, process: SimulatedProcess, source: str, receiver: Receiver) -> None:
+        self._process = process
+        self._source = source
+        self._receiver = receiver
+        self._tails: dict[str, asyncio.Future[bool]] = {}
+
+    async def __call__(self, envelope: Envelope) -> None:
+        """Deliver after what came before under the same key; fail with it, or its successor would overtake it."""
+        key = envelope.subject
+        if key is None:
+            await self._deliver(envelope)
+            return
+        before, done = self._tails.get(key), asyncio.get_running_loop().create_future()
+        self._tails[key] = done
+        try:
+            if before is not None and await asyncio.shield(before):
+                raise MessageLost(f"{envelope.type} {envelope.id}: one before it was lost")
+            await self._deliver(envelope)
+        except BaseException:
+            done.set_result(True)
+            raise
+        else:
+            done.set_result(False)
+        finally:
+            if self._tails.get(key) is done:
+                del self._tails[key]
+
+    async def _deliver(self, envelope: Envelope) -> None:
+        process, world, module = self._process, self._process.world, self._receiver.module
+        what = world.choices.number(f"{self._source} → {module}: {message_label(envelope, world.aliases)}")
+        seconds = world.fault("delay", what)
+        if seconds is not None:
+            world.record(process.name, "delay", f"{what} by {seconds:g} s")
+            await asyncio.sleep(seconds)
+        if world.fault("loss", what) is not None:
+            world.record(process.name, "loss", what)
+            raise MessageLost(f"{what}: lost")
+        world.record(process.name, "deliver", what)
+        await process.boundary(f"before {what}")
+        await self._receiver.deliver(envelope)
+        if world.fault("duplicate", what) is not None:
+            world.record(process.name, "duplicate", what)
+            await self._receiver.deliver(envelope)
+        await process.boundary(f"after {what}")

@@ -1,0 +1,128 @@
+"""What must be true: after each commit, always, in the end, or at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from insula.messages import Envelope, Event, decoder
+from insula.modules import Module
+from insula.runtime.inspection import Inspection
+from insula.store.unit_of_work import Parameters, Statement
+
+E = TypeVar("E", bound=Event)
+P = TypeVar("P")
+
+When = Literal["after commit", "always", "eventually", "sometimes"]
+
+
+class Snapshot:
+    """Committed data of every module, at this moment. Nothing can be changed through it."""
+
+    def __init__(self, inspection: Inspection, modules: Sequence[Module], stand_ins: Mapping[type, Any]) -> None:
+        self._inspection = inspection
+        self._stand_ins = stand_ins
+        self._modules = {module.name: module for module in modules}
+
+    @property
+    def modules(self) -> Sequence[Module]:
+        """Every module of the system."""
+        return list(self._modules.values())
+
+    def _module(self, module: Module | str) -> Module:
+        return self._modules[module] if isinstance(module, str) else module
+
+    def scalar(self, module: Module | str, statement: Statement, parameters: Parameters = None) -> Any:
+        """The first column of the first row, or None."""
+        return self._inspection.scalar(self._module(module), statement, parameters)
+
+    def rows(self, module: Module | str, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
+        """The rows of a statement on one module's data."""
+        return self._inspection.rows(self._module(module), statement, parameters)
+
+    def log(self, module: Module | str) -> Sequence[Envelope]:
+        """What a module has published and sent, in order."""
+        return list(self._inspection.log(self._module(module)))
+
+    def events(self, event: type[E]) -> Sequence[E]:
+        """Every event of a class, module by module in the order of their logs."""
+        name, decode = event.__message_name__, decoder(event)
+        return [decode(each.data) for module in self._modules for each in self.log(module) if each.type == name]
+
+    def stand_in(self, port: type[P]) -> P:
+        """What stands for a system outside: what `ports=` says for this port."""
+        found: P = self._stand_ins[port]
+        return found
+
+    @property
+    def inspection(self) -> Inspection:
+        """The same data for code that reads with an `Inspection`."""
+        return self._inspection
+
+
+class ModuleSnapshot:
+    """Committed data of one module, at this moment."""
+
+    def __init__(self, snapshot: Snapshot, module: str) -> None:
+        self._snapshot = snapshot
+        self._module = module
+
+    def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
+        """The first column of the first row, or None."""
+        return self._snapshot.scalar(self._module, statement, parameters)
+
+    def rows(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
+        """The rows of a statement."""
+        return self._snapshot.rows(self._module, statement, parameters)
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A check and when it is made. Made by the decorators of this file.
+
+    Parameters: `check`, which raises AssertionError or returns False where it does not hold; `when`; `module`, whose
+    commits are followed, None for every module's.
+    """
+
+    check: Callable[..., object]
+    when: When
+    module: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The function's name in words."""
+        return getattr(self.check, "__name__", repr(self.check)).replace("_", " ")
+
+    def broken(self, state: Snapshot | ModuleSnapshot) -> str | None:
+        """What does not hold, or None."""
+        try:
+            answer = self.check(state)
+        except AssertionError as error:
+            return str(error).partition("\n")[0] or "the assertion does not hold"
+        return "it returned False" if answer is False else None
+
+
+def invariant(*, after_commit: Module | str) -> Callable[[Callable[[ModuleSnapshot], object]], Invariant]:
+    """Must hold after each commit of a module: `@invariant(after_commit="inventory")`, `def check(database): ...`."""
+    module = after_commit if isinstance(after_commit, str) else after_commit.name
+
+    def declare(check: Callable[[ModuleSnapshot], object]) -> Invariant:
+        return Invariant(check, "after commit", module)
+
+    return declare
+
+
+def always(check: Callable[[Snapshot], object]) -> Invariant:
+    """Must hold after every commit of any module."""
+    return Invariant(check, "always")
+
+
+def eventually(check: Callable[[Snapshot], object]) -> Invariant:
+    """Must hold when the faults have stopped and the system has come to rest."""
+    return Invariant(check, "eventually")
+
+
+def sometimes(check: Callable[[Snapshot], bool]) -> Invariant:
+    """Must be true at the end of at least one run: whatever is to be tested does happen."""
+    return Invariant(check, "sometimes")

@@ -1,0 +1,216 @@
+"""The network between simulated processes: it takes time, cuts connections, and splits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Protocol, TypeVar
+
+from insula.kernel.context import MessageContext
+from insula.kernel.errors import Unavailable
+from insula.messages import Envelope, decoder, encode
+from insula.messaging.bus import Bus
+from insula.simulation.ground import Ground
+from insula.simulation.labels import alias
+from insula.simulation.process import SimulatedProcess
+from insula.store.database import Database
+from insula.store.log import Appended
+
+Value = TypeVar("Value")
+
+_FASTEST_SECONDS, _SLOWEST_SECONDS = 0.0005, 0.02
+_SPLIT_CHECK_SECONDS = 4.0
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 2.0
+
+
+class ConnectionLost(Unavailable):
+    """The other side could not be reached, or did not answer; whether it did what was asked is not known."""
+
+
+class Reachable(Protocol):
+    """A service as its neighbours see it: `readable` once its databases are open, `ready` once it answers."""
+
+    name: str
+    process: SimulatedProcess | None
+    ready: bool
+
+    @property
+    def readable(self) -> bool: ...
+
+    @property
+    def bus(self) -> Bus: ...
+
+    def database(self, module: str) -> Database: ...
+
+
+class Network:
+    """Carries requests from one service to another. `service_of` says where each module runs."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.service_of: dict[str, Reachable] = {}
+        self._ground = ground
+        self._split_until: dict[str, float] = {}
+        self._listeners: list[tuple[str, SimulatedProcess, Appended]] = []
+
+    def splits(self, one: str, other: str) -> bool:
+        """Whether two services cannot reach each other now; a new split begins at most every few seconds."""
+        ground = self._ground
+        if one == other or not ground.choices.faults_on:
+            return False
+        pair = " and ".join(sorted((one, other)))
+        now = ground.loop.time()
+        if now < self._split_until.get(pair, 0.0):
+            return True
+        period = int(now / _SPLIT_CHECK_SECONDS)
+        checked = f"{pair} #{period}"
+        if checked in self._split_until:
+            return False
+        self._split_until[checked] = 0.0
+        seconds = ground.fault("partition", f"{pair}, from {period * _SPLIT_CHECK_SECONDS:g} s")
+        if seconds is None:
+            return False
+        ground.record("outside", "partition", f"{pair} for {seconds:g} s")
+        self._split_until[pair] = now + seconds
+        return True
+
+    async def request(
+        self,
+        origin: str,
+        service: Reachable,
+        what: str,
+        action: Callable[[Any], Awaitable[Value]],
+        *,
+        reading: bool = False,
+    ) -> Value:
+        """Let the process of `service` do `action`, and bring back what it answers or raises.
+
+        Parameters: `origin`, who asks; `what`, the choices' key; `reading`, whether a log is read: that is served as
+        soon as the databases are open, and to cut such a connection would show nothing new. Raises ConnectionLost.
+        """
+        await self._travel(origin, service.name, what, "there", "reset-before", cuts=not reading)
+        process = service.process
+        if process is None or process.dead or not (service.readable if reading else service.ready):
+            raise ConnectionLost(f"{what}: nobody listens at {service.name}")
+        answer = self._ground.loop.create_future()
+
+        def cut() -> None:
+            if not answer.done():
+                answer.set_exception(ConnectionLost(f"{what}: {service.name} went away"))
+
+        process.on_death.append(cut)
+        process.spawn(_serve(process, service, action, answer, None if reading else what), what)
+        result: Value = await answer
+        await self._travel(origin, service.name, what, "back", "reset-after", cuts=not reading)
+        return result
+
+    async def _travel(self, origin: str, other: str, what: str, way: str, reset: str, *, cuts: bool) -> None:
+        ground = self._ground
+        await asyncio.sleep(ground.choices.latency(f"{what}, {way}", _FASTEST_SECONDS, _SLOWEST_SECONDS))
+        if self.splits(origin, other):
+            raise ConnectionLost(f"{origin} cannot reach {other}: the network is split")
+        if cuts and ground.fault(reset, what) is not None:
+            ground.record(origin, reset, what)
+            raise ConnectionLost(f"{what}: the connection was cut")
+
+    def listen(self, module: str, process: SimulatedProcess, listener: Appended) -> None:
+        """Tell `process` over the network when a module's log grows."""
+        self._listeners.append((module, process, listener))
+        process.on_death.append(lambda: self._forget(process))
+
+    def _forget(self, process: SimulatedProcess) -> None:
+        self._listeners = [each for each in self._listeners if each[1] is not process]
+
+    def appended(self, module: str, origin: str, types: frozenset[str]) -> None:
+        """A log has grown: tell whoever listens and can be reached."""
+        for source, process, listener in self._listeners:
+            if source == module and not self.splits(origin, process.name):
+                self._ground.loop.call_later(_FASTEST_SECONDS, listener, types, context=process.context)
+
+
+async def _serve(
+    process: SimulatedProcess,
+    service: Reachable,
+    action: Callable[[Any], Awaitable[Value]],
+    answer: asyncio.Future[Value],
+    boundary: str | None,
+) -> None:
+    """The other side of a request; `boundary` names the moment before the answer leaves, None for no such moment."""
+    try:
+        value = await action(service)
+    except Exception as error:
+        if not answer.done():
+            answer.set_exception(error)
+        return
+    if boundary is not None:
+        await process.boundary(f"before the answer to {boundary}")
+    if not answer.done():
+        answer.set_result(value)
+
+
+class RemoteLog:
+    """The log of a module in another process. Implements `Log`."""
+
+    def __init__(self, process: SimulatedProcess, network: Network, module: str) -> None:
+        self._process = process
+        self._network = network
+        self._module = module
+
+    @property
+    def name(self) -> str:
+        """The module's name."""
+        return self._module
+
+    async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]:
+        """Ask the other process."""
+
+        async def read(service: Reachable) -> Sequence[Envelope]:
+            return await service.database(self._module).log_after(position, types, limit)
+
+        return await self._ask(read)
+
+    async def log_head(self) -> int:
+        """Ask the other process."""
+
+        async def read(service: Reachable) -> int:
+            return await service.database(self._module).log_head()
+
+        return await self._ask(read)
+
+    async def _ask(self, read: Callable[[Reachable], Awaitable[Value]]) -> Value:
+        number, origin = self._process.world.choices.number, self._process.name
+        wait, service = _FIRST_WAIT_SECONDS, self._network.service_of[self._module]
+        while True:
+            what = number(f"{origin} reads the log of {self._module}")
+            try:
+                return await self._network.request(origin, service, what, read, reading=True)
+            except ConnectionLost:  # a reader connects again until it is connected
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+
+    def on_append(self, listener: Appended) -> None:
+        """Tell this process, unless the network is split by then."""
+        self._network.listen(self._module, self._process, listener)
+
+
+class SimulatedNeighbours:
+    """Reaches the other processes of a simulation. Implements `Neighbours`."""
+
+    def __init__(self, process: SimulatedProcess, network: Network) -> None:
+        self._process = process
+        self._network = network
+
+    def log_of(self, module: str) -> RemoteLog:
+        """The log of a module elsewhere."""
+        return RemoteLog(self._process, self._network, module)
+
+    async def call(self, module: str, message: Any, context: MessageContext) -> Any:
+        """Send a command or query over the network, as JSON there and back."""
+        ground, cls = self._process.world, type(message)
+        label = f"{cls.__message_name__}[{alias(context.correlation_id, ground.aliases)}]"
+        what = ground.choices.number(f"{self._process.name} asks {module}: {label}")
+        data = encode(message)
+
+        async def answer(service: Reachable) -> Any:
+            return await service.bus.deliver(decoder(cls)(data), context)
+
+        return await self._network.request(self._process.name, self._network.service_of[module], what, answer)

@@ -1,0 +1,55 @@
+"""How the application of a simulated process is made: real code on simulated ground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from insula.modules import Assembly
+from insula.runtime.application import Application
+from insula.runtime.configuration import Configuration
+from insula.runtime.surroundings import Surroundings
+from insula.simulation.delivery import Delivery
+from insula.simulation.disk import SimulatedCommitter
+from insula.simulation.network import Network, SimulatedNeighbours
+from insula.simulation.outside import Outside
+from insula.simulation.process import SimulatedProcess
+
+
+@dataclass
+class Setting:
+    """What every process of one run shares.
+
+    Parameters: `assembly`; `configuration`; `directory` of the databases; `stand_ins`, port -> what stands for the
+    system outside in this run; `refusals`, port -> how it may say no.
+    """
+
+    assembly: Assembly
+    configuration: Configuration
+    directory: Path
+    stand_ins: Mapping[type, Any] = field(default_factory=dict)
+    refusals: Mapping[type, Sequence[Exception]] = field(default_factory=dict)
+
+    def application(self, process: SimulatedProcess, network: Network, modules: Sequence[str]) -> Application:
+        """The application of one process, not yet started."""
+
+        def before(port: type, adapter: Any) -> Outside:
+            return Outside(process, port, adapter, self.refusals.get(port, ()))
+
+        surroundings = Surroundings(
+            clock=process.clock,
+            randomness=process.randomness,
+            committer=partial(SimulatedCommitter, process),
+            threads=False,
+            deliver=partial(Delivery, process),
+            neighbours=SimulatedNeighbours(process, network),
+            adapters=self.stand_ins,
+            before=before,
+        )
+        return Application(
+            self.assembly.system, self.configuration, directory=self.directory, surroundings=surroundings, only=modules,
+            assembly=self.assembly,
+        )  # fmt: skip

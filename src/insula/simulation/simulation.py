@@ -1,0 +1,160 @@
+"""What to simulate, as a value; and one run of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+from insula.kernel.errors import ConfigurationError
+from insula.modules import Assembly, Module, System
+from insula.runtime.configuration import Configuration
+from insula.runtime.wiring import assembled
+from insula.simulation.choices import Choice, Choices, Plan
+from insula.simulation.faults import chances_of, weights_of
+from insula.simulation.ground import Happening, Violation
+from insula.simulation.invariants import Invariant
+from insula.simulation.setting import Setting
+from insula.simulation.standard import STANDARD, WITHOUT_DEAD_LETTERS
+from insula.simulation.workload import Workload
+from insula.simulation.world import World
+
+Topology = Literal["together", "apart"] | Mapping[str, Sequence[Module]]
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, used through mkdtemp
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A system, what its users do, and what must hold.
+
+    Parameters: `system`; `workload`, messages to send or a function of a `Client`; `invariants`; `setup`, a workload
+    that is carried out once, without faults, before everything else; `topology`, "together" all modules in one
+    process, "apart" (default) a process for each, or process name -> modules; `ports`, port -> a class or function that
+    makes what stands for the system outside, once a run; `refusals`, port -> exceptions by which it may say no;
+    `faults`, kind -> weight, 1 by default, 0 to switch it off; `configuration` of the system; `dead_letters_allowed`,
+    whether messages may be given up (default False: that is a violation).
+    """
+
+    system: System
+    workload: Workload
+    invariants: Sequence[Invariant] = ()
+    setup: Workload = ()
+    topology: Topology = "apart"
+    ports: Mapping[type, Callable[[], Any]] = field(default_factory=dict)
+    refusals: Mapping[type, Sequence[Exception]] = field(default_factory=dict)
+    faults: Mapping[str, float] = field(default_factory=dict)
+    configuration: Configuration = field(default_factory=Configuration)
+    dead_letters_allowed: bool = False
+
+    def groups(self) -> list[tuple[str, list[str]]]:
+        """The processes and their modules. Raises ConfigurationError for a module in none or several."""
+        modules = [module.name for module in self.system.modules]
+        if self.topology == "together":
+            return [(self.system.name, modules)]
+        if self.topology == "apart":
+            return [(name, [name]) for name in modules]
+        if isinstance(self.topology, str):
+            raise ConfigurationError(f'topology={self.topology!r}: "together", "apart" or a mapping is expected')
+        groups = [(name, [module.name for module in members]) for name, members in self.topology.items()]
+        placed = Counter(name for _, members in groups for name in members)
+        wrong = [name for name in modules if placed[name] != 1]
+        if wrong:
+            raise ConfigurationError(f"topology: {', '.join(wrong)} must be in exactly one process")
+        return groups
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run came to.
+
+    Parameters: `seed`; `plan`, every choice that was made; `violation`, None if everything held; `digest` of the whole
+    story; `story`; `operations`, in the order in which they began; `reached`, handlers -> commits; `seen`, the
+    `sometimes` that were true; `offered`, faults that could have struck.
+    """
+
+    seed: int
+    plan: Plan
+    violation: Violation | None
+    digest: str
+    story: Sequence[Happening]
+    operations: Sequence[str]
+    reached: Counter[str]
+    seen: frozenset[str]
+    offered: Mapping[Choice, Callable[[float], object]]
+    services: Sequence[str]
+
+
+class Stage:
+    """Where runs of one simulation take place: the system put together, its databases as `setup` left them."""
+
+    def __init__(self, simulation: Simulation, folder: Path) -> None:
+        self.simulation = simulation
+        self.weights = weights_of(simulation.faults)
+        self._assembly: Assembly = assembled(simulation.system)
+        self._groups = simulation.groups()
+        self._folder = folder
+        self._begins = 0.0
+        self._template = folder / "template"
+        self._invariants = (*simulation.invariants, *STANDARD)
+        if not simulation.dead_letters_allowed:
+            self._invariants = (*self._invariants, WITHOUT_DEAD_LETTERS)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._template.mkdir()
+        world = self._world(Choices(0, {}), self._template)
+        world.run(self.simulation.setup)
+        if world.violation is not None:
+            raise ConfigurationError(f"the setup fails even without faults: {world.violation}")
+        self._begins = float(int(world.loop.time()) + 1)
+
+    def _world(self, choices: Choices, directory: Path) -> World:
+        stand_ins = {port: make() for port, make in self.simulation.ports.items()}
+        setting = Setting(self._assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals)
+
+        return World(setting, choices, self._invariants, self._groups, self._begins)
+
+    def run(self, seed: int, plan: Plan | None = None) -> Outcome:
+        """One run, by seed or by plan."""
+        directory = self._folder / "run"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        for file in self._template.glob("*.db"):
+            shutil.copyfile(file, directory / file.name)
+        choices = Choices(seed, {} if plan is not None else chances_of(seed, self.weights), plan)
+        world = self._world(choices, directory)
+        world.run(self.simulation.workload)
+        return _outcome(world, seed, choices)
+
+
+def _outcome(world: World, seed: int, choices: Choices) -> Outcome:
+    digest = blake2b(digest_size=8)
+    for each in world.story:
+        digest.update(f"{each.at}|{each.where}|{each.kind}|{each.what}\n".encode())
+    digest.update(f"{world.loop.steps}/{world.loop.checksum}".encode())
+    return Outcome(
+        seed=seed,
+        plan=Plan(seed, choices.taken, choices.dropped),
+        violation=world.violation,
+        digest=digest.hexdigest(),
+        story=world.story,
+        operations=world.client.operations,
+        reached=world.reached,
+        seen=frozenset(world.seen),
+        offered=choices.offered,
+        services=[service.name for service in world.services],
+    )
+
+
+@contextmanager
+def stage(simulation: Simulation) -> Iterator[Stage]:
+    """A stage on a file system in memory where there is one, taken down at the end."""
+    memory = str(_MEMORY) if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="insula-simulation-", dir=memory) as folder:
+        yield Stage(simulation, Path(folder))

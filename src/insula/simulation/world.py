@@ -1,0 +1,208 @@
+"""One run: services in their processes on one virtual machine, from start through faults to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+from asyncio import events
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from insula.runtime.inspection import Inspection
+from insula.simulation.choices import Choices
+from insula.simulation.ground import Ground
+from insula.simulation.invariants import Invariant, ModuleSnapshot, Snapshot
+from insula.simulation.labels import message_label
+from insula.simulation.loop import RunsForEver, SimulatedTask, StandsStill
+from insula.simulation.network import Network
+from insula.simulation.process import SimulatedProcess, current_process
+from insula.simulation.rest import unrest
+from insula.simulation.service import Service
+from insula.simulation.setting import Setting
+from insula.simulation.workload import Client, Workload, carry_out
+from insula.store.database import Scope
+
+FAULTS_SECONDS = 60.0
+"""Virtual seconds after which faults stop, if the workload has not come to rest before."""
+
+REST_SECONDS = 1800.0
+_LOOK_SECONDS = 0.5
+
+
+class World(Ground):
+    """Everything that exists in one run.
+
+    Parameters: `setting`, on which its processes are made; `choices`; `invariants`; `groups`, the processes and their
+    modules; `begins`, virtual seconds.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        choices: Choices,
+        invariants: Sequence[Invariant],
+        groups: Sequence[tuple[str, Sequence[str]]],
+        begins: float,
+    ) -> None:
+        super().__init__(choices, lambda context: context.get(current_process, self.outside), begins)
+        self.outside = SimulatedProcess(self, "outside", 0)
+        self.network = Network(self)
+        self.client = Client(self, self.network, setting.assembly)
+        self.services = [Service(self, self.network, name, modules, setting) for name, modules in groups]
+        self.network.service_of.update({module: each for each in self.services for module in each.modules})
+        self.reached: Counter[str] = Counter()
+        self.seen: set[str] = set()
+        self._begins = begins
+        self._invariants = invariants
+        system = setting.assembly.system
+        self._inspection = Inspection(system, directory=setting.directory)
+        self.snapshot = Snapshot(self._inspection, system.modules, setting.stand_ins)
+        self._after_commit: dict[str, list[tuple[Invariant, Any]]] = {}
+        for module in self.network.service_of:
+            state = ModuleSnapshot(self.snapshot, module)
+            self._after_commit[module] = [
+                (each, state if each.when == "after commit" else self.snapshot)
+                for each in invariants
+                if each.when == "always" or (each.when == "after commit" and each.module == module)
+            ]
+
+    # -- what happens
+
+    def committed(self, process: SimulatedProcess, module: str, units: Sequence[Scope], labels: Sequence[str]) -> None:
+        """A batch is stored: tell whoever listens elsewhere, and see whether everything still holds."""
+        types: set[str] = set()
+        for unit, label in zip(units, labels, strict=True):
+            leaving = [] if unit.departure is None else unit.departure.envelopes
+            types.update(envelope.type for envelope in leaving)
+            sent = ", ".join(message_label(envelope, self.aliases) for envelope in leaving)
+            self.record(process.name, "commit", f"{label} → {sent}" if sent else label)
+            self.reached[label.partition("[")[0]] += 1
+        if types:
+            self.network.appended(module, process.name, frozenset(types))
+        for check, state in self._after_commit[module]:
+            detail = check.broken(state)
+            if detail is not None:
+                self.fail(check.name, detail)
+
+    # -- lives and deaths
+
+    def crash(self, process: SimulatedProcess, where: str, downtime_seconds: float) -> None:
+        """End a process at once; its service starts again later, from what it has stored."""
+        if process.dead:
+            return
+        process.dead = True
+        self.record(process.name, "crash", f"{where}; down for {downtime_seconds:g} s")
+        self.loop.freeze(process)
+        process.ready.clear()
+        service = next(each for each in self.services if each.process is process)
+        service.fell(process)
+        for cut in process.on_death:
+            cut()
+        self.loop.call_later(downtime_seconds, service.start, context=self.outside.context)
+
+    def pause(self, process: SimulatedProcess, seconds: float, where: str) -> None:
+        """Let a process stand still, as a long garbage collection or a frozen machine does."""
+        self.record(process.name, "pause", f"{where}, for {seconds:g} s")
+        process.paused = True
+        self.loop.freeze(process)
+
+        def resume() -> None:
+            process.paused = False
+            self.loop.resume(process)
+
+        self.loop.call_later(seconds, resume, context=self.outside.context)
+
+    # -- the run
+
+    def run(self, workload: Workload) -> None:
+        """From start to rest, or to the first violation."""
+        collecting, logging_from = gc.isenabled(), logging.root.manager.disable
+        gc.disable()  # it would close what crashed at a moment of its own
+        logging.disable(logging.CRITICAL)  # the story tells it
+        main = self.loop.create_task(self._main(workload), context=self.outside.context.copy())
+        self.tasks.append(main)
+        try:
+            self.loop.run_until_complete(main)
+        except (StandsStill, RunsForEver) as error:
+            self.fail("the system goes on", str(error))
+        except RuntimeError:
+            if self.violation is None:  # else the loop was stopped by it
+                raise
+        finally:
+            self._dispose()
+            logging.disable(logging_from)
+            if collecting:
+                gc.enable()
+
+    async def _main(self, workload: Workload) -> None:
+        for service in self.services:
+            service.start()
+        while not all(service.ready for service in self.services):  # noqa: ASYNC110 - a crash takes it back
+            await asyncio.sleep(_LOOK_SECONDS / 10)
+        users = self.loop.create_task(carry_out(workload, self.client, self))
+        self.tasks.append(users)
+        while self.loop.time() < self._begins + FAULTS_SECONDS:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if users.done() and (
+                users.exception() is not None or not (await unrest(self.services, self.snapshot)).reasons
+            ):
+                break
+        self.choices.faults_on = False
+        self.record("outside", "heal", "no more faults")
+        await self._come_to_rest(users)
+        self._final_checks()
+
+    async def _come_to_rest(self, users: SimulatedTask) -> None:
+        give_up = self.loop.time() + REST_SECONDS
+        while True:
+            if users.done() and users.exception() is not None:
+                users.result()  # the workload's own error
+            unresting = await unrest(self.services, self.snapshot)
+            reasons = list(unresting.reasons)
+            if not users.done():
+                reasons += [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()] or ["users"]
+            if not reasons:
+                return
+            if self.loop.time() > give_up:
+                self.fail("the system comes to rest", "; ".join(reasons[:5]))
+                return
+            await asyncio.sleep(max(_LOOK_SECONDS, unresting.until - self.loop.time()))
+
+    def _final_checks(self) -> None:
+        for each in self._invariants:
+            if each.when == "sometimes":
+                if each.check(self.snapshot):
+                    self.seen.add(each.name)
+                continue
+            if each.when == "after commit":
+                detail = each.broken(ModuleSnapshot(self.snapshot, each.module or ""))
+            else:
+                detail = each.broken(self.snapshot)
+            if detail is not None:
+                self.fail(each.name, detail)
+                return
+        for error in self.loop.unhandled:
+            self.fail("no error is left unhandled", f"{error.get('message')}: {error.get('exception')!r}")
+
+    def _dispose(self) -> None:
+        """Close what is left. Ports are shut, so that `finally` blocks that run now change nothing."""
+        self.over = True
+        for service in self.services:
+            if service.process is not None:
+                service.process.dead = True
+            service.fell(service.process)
+        self._inspection.__exit__(None, None, None)
+        events._set_running_loop(self.loop)  # noqa: SLF001 - closing coroutines may ask for the loop
+        try:
+            for task in (*self.tasks, *asyncio.all_tasks(self.loop)):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - they are meant to be
+                if not task.done():
+                    with suppress(BaseException):
+                        contextvars.copy_context().run(task.get_coro().close)
+        finally:
+            events._set_running_loop(None)  # noqa: SLF001
+        self.loop.close()

@@ -1,0 +1,59 @@
+"""One run: the same for the same seed, different for another, and its plan replays it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select
+
+from hello import OrderPlaced, PlaceOrder, loyalty, orders, placed, points, shop
+from insula.simulation import Plan, Simulation, Snapshot, eventually, sometimes
+from insula.simulation.simulation import Stage
+
+
+@eventually
+def points_match_orders(state: Snapshot) -> None:
+    spent = state.scalar(orders, select(func.sum(placed.c.euros)))
+    assert state.scalar(loyalty, select(func.sum(points.c.earned))) == spent
+
+
+@sometimes
+def an_order_is_placed(state: Snapshot) -> bool:
+    return len(state.events(OrderPlaced)) == 2
+
+
+HELLO = Simulation(
+    shop,
+    workload=[
+        PlaceOrder(customer="ann", euros=40),
+        PlaceOrder(customer="bob", euros=3),
+        PlaceOrder(customer="ann", euros=7),
+    ],
+    invariants=[points_match_orders, an_order_is_placed],
+)
+
+
+def test_no_seed_loses_a_point(open_stage: Callable[[Simulation], Stage]) -> None:
+    stage = open_stage(HELLO)
+    outcomes = [stage.run(seed) for seed in range(40)]
+    assert [str(each.violation) for each in outcomes if each.violation] == []
+    assert all("an order is placed" in each.seen for each in outcomes)
+    assert len({each.digest for each in outcomes}) == 40
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_plan_replays_the_run_of_its_seed_exactly(open_stage: Callable[[Simulation], Stage], seed: int) -> None:
+    stage = open_stage(HELLO)
+    first = stage.run(seed)
+    again = stage.run(seed, Plan.from_json(first.plan.to_json()))
+    assert again.story == first.story
+    assert again.digest == first.digest
+
+
+def test_without_choices_nothing_goes_wrong(open_stage: Callable[[Simulation], Stage]) -> None:
+    outcome = open_stage(HELLO).run(1, Plan(1))
+    assert outcome.violation is None
+    assert outcome.plan.choices == {}
+    assert {each.kind for each in outcome.story} == {"call", "commit", "answered", "rejected", "deliver", "heal"}
+    assert len(outcome.offered) > 50
