@@ -5,33 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import func, select
 
-from hello import OrderPlaced, PlaceOrder, loyalty, orders, placed, points, shop
-from insula.simulation import Plan, Simulation, Snapshot, eventually, sometimes
+from insula.simulation import Plan, Simulation
 from insula.simulation.simulation import Stage
-
-
-@eventually
-def points_match_orders(state: Snapshot) -> None:
-    spent = state.scalar(orders, select(func.sum(placed.c.euros)))
-    assert state.scalar(loyalty, select(func.sum(points.c.earned))) == spent
-
-
-@sometimes
-def an_order_is_placed(state: Snapshot) -> bool:
-    return len(state.events(OrderPlaced)) == 2
-
-
-HELLO = Simulation(
-    shop,
-    workload=[
-        PlaceOrder(customer="ann", euros=40),
-        PlaceOrder(customer="bob", euros=3),
-        PlaceOrder(customer="ann", euros=7),
-    ],
-    invariants=[points_match_orders, an_order_is_placed],
-)
+from support.hello_simulation import HELLO
 
 
 def test_no_seed_loses_a_point(open_stage: Callable[[Simulation], Stage]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from insula.simulation.choices import Plan
+from insula.simulation.explore import Report, SimulationFailed, explore, simulate
 from insula.simulation.invariants import (
     Invariant,
     ModuleSnapshot,
@@ -21,10 +22,14 @@ __all__ = [
     "ModuleSnapshot",
     "Outcome",
     "Plan",
+    "Report",
     "Simulation",
+    "SimulationFailed",
     "Snapshot",
     "always",
     "eventually",
+    "explore",
     "invariant",
+    "simulate",
     "sometimes",
 ]

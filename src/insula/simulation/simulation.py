@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -96,7 +97,7 @@ class Stage:
     def __init__(self, simulation: Simulation, folder: Path) -> None:
         self.simulation = simulation
         self.weights = weights_of(simulation.faults)
-        self._assembly: Assembly = assembled(simulation.system)
+        self.assembly: Assembly = assembled(simulation.system)
         self._groups = simulation.groups()
         self._folder = folder
         self._begins = 0.0
@@ -112,17 +113,19 @@ class Stage:
         world.run(self.simulation.setup)
         if world.violation is not None:
             raise ConfigurationError(f"the setup fails even without faults: {world.violation}")
+        if world.client.rejections:
+            raise ConfigurationError(f"the setup is refused: {world.client.rejections[0]}")
         self._begins = float(int(world.loop.time()) + 1)
 
     def _world(self, choices: Choices, directory: Path) -> World:
         stand_ins = {port: make() for port, make in self.simulation.ports.items()}
-        setting = Setting(self._assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals)
+        setting = Setting(self.assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals)
 
         return World(setting, choices, self._invariants, self._groups, self._begins)
 
     def run(self, seed: int, plan: Plan | None = None) -> Outcome:
         """One run, by seed or by plan."""
-        directory = self._folder / "run"
+        directory = self._folder / f"run-{os.getpid()}"  # forked workers share the folder
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         for file in self._template.glob("*.db"):

@@ -46,6 +46,7 @@ class Client:
         self._assembly = assembly
         self._counts: dict[str, int] = {}
         self._chance = SeededRandomness(f"{ground.choices.seed}/workload")
+        self.rejections: list[str] = []
         self.operations: list[str] = []
         self.waiting: dict[str, str] = {}
         """Operations without an answer yet, and what came instead of one last time."""
@@ -145,6 +146,7 @@ class Client:
                 answer = await self._network.request("client", service, what, action)
             except Rejection as no:
                 self.waiting.pop(label, None)
+                self.rejections.append(f"{label}: {no}")
                 ground.record("client", "rejected", f"{label}: {no}")
                 raise
             except Exception as error:  # as a client sees it: some 5xx, or no answer

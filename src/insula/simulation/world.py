@@ -191,11 +191,11 @@ class World(Ground):
     def _dispose(self) -> None:
         """Close what is left. Ports are shut, so that `finally` blocks that run now change nothing."""
         self.over = True
+        self._inspection.__exit__(None, None, None)  # first: the last to close a file moves its journal into it
         for service in self.services:
             if service.process is not None:
                 service.process.dead = True
             service.fell(service.process)
-        self._inspection.__exit__(None, None, None)
         events._set_running_loop(self.loop)  # noqa: SLF001 - closing coroutines may ask for the loop
         try:
             for task in (*self.tasks, *asyncio.all_tasks(self.loop)):

@@ -1,0 +1,56 @@
+"""The hunt: finds what goes wrong, makes it small, keeps its plan, and says what it has reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.race import FIVE_PAYMENTS, race, the_balance_is_what_was_paid
+
+from insula.simulation import Simulation, SimulationFailed, explore, simulate
+from insula.simulation.regressions import plans_folder, saved_plans
+from support.hello_simulation import HELLO
+
+RACE = Simulation(race, FIVE_PAYMENTS, [the_balance_is_what_was_paid])
+
+
+def test_a_violation_is_shrunk_to_few_faults_and_two_operations() -> None:
+    report = explore(RACE, seeds=100, every_single_fault=False, most_failures=1)
+    (failure,) = report.failures
+    assert failure.violation is not None
+    assert failure.violation.invariant == "the balance is what was paid"
+    assert len(failure.plan.faults) <= 3
+    assert len(set(failure.operations) - failure.plan.dropped) <= 2
+
+
+def test_simulate_raises_with_the_shortest_timeline_and_keeps_its_plan(tmp_path: Path) -> None:
+    token = plans_folder.set(tmp_path)
+    try:
+        with pytest.raises(SimulationFailed, match="the balance is what was paid") as failed:
+            simulate(RACE, seeds=100, every_single_fault=False)
+        (plan,) = saved_plans()
+        assert plan == failed.value.outcome.plan
+        with pytest.raises(SimulationFailed):
+            simulate(RACE, seeds=0, every_single_fault=False)
+    finally:
+        plans_folder.reset(token)
+
+
+def test_each_fault_at_each_boundary_is_tried() -> None:
+    report = explore(HELLO, seeds=0)
+    assert report.holds, str(report)
+    assert report.runs > 70
+    assert {"crash", "loss", "duplicate", "reset-after", "abort", "unknown-outcome"} <= set(report.coverage.struck)
+    assert report.coverage.missed(report.assembly) == []
+
+
+def test_what_should_happen_sometimes_and_never_does_is_a_failure() -> None:
+    never = Simulation(HELLO.system, HELLO.workload[:1], HELLO.invariants)  # type: ignore[index]
+    with pytest.raises(AssertionError, match="an order is placed"):
+        simulate(never, seeds=5, every_single_fault=False)
+
+
+def test_runs_are_the_same_on_one_core_and_on_two() -> None:
+    alone, together = (explore(HELLO, seeds=12, every_single_fault=False, workers=count) for count in (1, 2))
+    assert alone.coverage.struck == together.coverage.struck
+    assert alone.coverage.handlers == together.coverage.handlers
