@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from insula.cli import inspecting, letters, running, scaffolding
+from insula.cli import inspecting, letters, running, scaffolding, simulating
 
 application = typer.Typer(
     name="insula",
@@ -19,6 +19,7 @@ application.command()(running.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)
 application.command()(inspecting.trace)
+application.add_typer(simulating.simulate, name="simulate")
 application.add_typer(inspecting.events, name="events")
 application.add_typer(letters.letters, name="dead-letters")
 application.add_typer(scaffolding.new, name="new")

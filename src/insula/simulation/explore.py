@@ -87,6 +87,7 @@ def explore(
     started = clock.monotonic()
     with stage(simulation) as place:
         report = Report(place.assembly)
+        report.coverage.handlers.update(place.reached_by_setup)
         hunt = _Hunt(place, report, most_failures, workers, progress)
         hunt.go("saved plans", [(plan.seed, plan) for plan in saved_plans()])
         if every_single_fault or sampled_pairs:

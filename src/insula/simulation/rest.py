@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -11,59 +10,51 @@ from sqlalchemy import text
 from insula.simulation.invariants import Snapshot
 from insula.simulation.process import START
 from insula.simulation.service import Service
-from insula.store.database import ParkedState
 
+_HEAD = text("select coalesce(max(position), 0) from insula_log")
+_WAITING = text("select consumer, error from insula_parked where state = 'waiting'")
 _NEXT_TIMER = text("select min(due) from insula_timer where schedule = ''")
 
 
-@dataclass
-class Unrest:
-    """Why the system is not at rest; `until`, the virtual second before which only time passes."""
-
-    reasons: list[str] = field(default_factory=list)
-    until: float = 0.0
-
-
-async def unrest(services: Sequence[Service], snapshot: Snapshot) -> Unrest:
-    """Look at every relay, parked message and timer."""
-    found = Unrest()
-    waits: list[datetime] = []
-    service_of = {module: service for service in services for module in service.modules}
+async def unrest(services: Sequence[Service], snapshot: Snapshot) -> str | None:
+    """Why the system is not at rest, the first reason that is found; None when it is, but for timers."""
     for service in services:
         if not service.ready or service.process is None or service.process.paused:
-            found.reasons.append(f"{service.name} does not run")
-        elif service.application is not None and not service.application.ready:
-            found.reasons.append(f"{service.name}: a background task has ended")
-        else:
-            await _look_at(service_of, snapshot, service, found.reasons, waits)
-    if waits:
-        found.reasons.append(f"timers until {min(waits)}")
-        if len(found.reasons) == 1:
-            found.until = (min(waits) - START).total_seconds()
-    return found
+            return f"{service.name} does not run"
+        if service.application is not None and not service.application.ready:
+            return f"{service.name}: a background task has ended"
+    for service in services:
+        for reason in _waiting(service, snapshot):
+            return reason
+    heads = {module: snapshot.scalar(module, _HEAD) for service in services for module in service.modules}
+    service_of = {module: service for service in services for module in service.modules}
+    for service in services:
+        behind = await _behind(service, service_of, heads)
+        if behind is not None:
+            return behind
+    return None
 
 
-async def _look_at(
-    service_of: Mapping[str, Service],
-    snapshot: Snapshot,
-    service: Service,
-    reasons: list[str],
-    waits: list[datetime],
-) -> None:
-    wired = service.wired
-    for relay in wired.relays:
-        source = service_of[relay.source.name]
-        if not source.ready:
-            continue  # it is a reason of its own
-        if await source.database(relay.source.name).log_after(relay.position, relay.receiver.types, 1):
-            reasons.append(f"{relay.receiver.module} has not taken all from {relay.source.name}")
-    for name, receiver in wired.receivers.items():
-        parked = await receiver.database.parked_list(dead_only=False, limit=1000)
-        reasons += [
-            f"{each.consumer} retries {each.envelope.type}: {each.error}"
-            for each in parked
-            if each.state is ParkedState.WAITING and each.consumer in receiver.consumers
-        ]
-        due = snapshot.scalar(name, _NEXT_TIMER)
-        if due is not None:
-            waits.append(datetime.fromisoformat(due))
+def _waiting(service: Service, snapshot: Snapshot) -> Iterator[str]:
+    for name, receiver in service.wired.receivers.items():
+        for row in snapshot.rows(name, _WAITING):
+            if row.consumer in receiver.consumers:
+                yield f"{row.consumer} tries again what failed: {row.error}"
+
+
+async def _behind(service: Service, service_of: Mapping[str, Service], heads: Mapping[str, int]) -> str | None:
+    for relay in service.wired.relays:
+        source, types = relay.source.name, relay.receiver.types
+        # A relay looks at nothing but the types it delivers, so its position may lag behind for no reason.
+        if heads[source] > relay.position and await service_of[source].database(source).log_after(
+            relay.position, types, 1
+        ):
+            return f"{relay.receiver.module} has not taken all from {source}"
+    return None
+
+
+def next_timer(services: Sequence[Service], snapshot: Snapshot) -> float | None:
+    """The virtual second at which the next delayed message is due; schedules, which never end, do not count."""
+    dues = [snapshot.scalar(module, _NEXT_TIMER) for service in services for module in service.modules]
+    earliest = min((due for due in dues if due is not None), default=None)
+    return None if earliest is None else (datetime.fromisoformat(earliest) - START).total_seconds()

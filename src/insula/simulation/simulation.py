@@ -113,6 +113,7 @@ class Stage:
         world.run(self.simulation.setup)
         if world.violation is not None:
             raise ConfigurationError(f"the setup fails even without faults: {world.violation}")
+        self.reached_by_setup = world.reached
         if world.client.rejections:
             raise ConfigurationError(f"the setup is refused: {world.client.rejections[0]}")
         self._begins = float(int(world.loop.time()) + 1)

@@ -20,16 +20,17 @@ from insula.simulation.labels import message_label
 from insula.simulation.loop import RunsForEver, SimulatedTask, StandsStill
 from insula.simulation.network import Network
 from insula.simulation.process import SimulatedProcess, current_process
-from insula.simulation.rest import unrest
+from insula.simulation.rest import next_timer, unrest
 from insula.simulation.service import Service
 from insula.simulation.setting import Setting
 from insula.simulation.workload import Client, Workload, carry_out
 from insula.store.database import Scope
 
-FAULTS_SECONDS = 60.0
+FAULTS_SECONDS = 30.0
 """Virtual seconds after which faults stop, if the workload has not come to rest before."""
 
 REST_SECONDS = 1800.0
+MOST_TIMERS = 500
 _LOOK_SECONDS = 0.5
 
 
@@ -147,9 +148,7 @@ class World(Ground):
         self.tasks.append(users)
         while self.loop.time() < self._begins + FAULTS_SECONDS:
             await asyncio.sleep(_LOOK_SECONDS)
-            if users.done() and (
-                users.exception() is not None or not (await unrest(self.services, self.snapshot)).reasons
-            ):
+            if users.done() and (users.exception() is not None or await unrest(self.services, self.snapshot) is None):
                 break
         self.choices.faults_on = False
         self.record("outside", "heal", "no more faults")
@@ -157,20 +156,24 @@ class World(Ground):
         self._final_checks()
 
     async def _come_to_rest(self, users: SimulatedTask) -> None:
-        give_up = self.loop.time() + REST_SECONDS
+        give_up, timers = self.loop.time() + REST_SECONDS, 0
         while True:
-            if users.done() and users.exception() is not None:
-                users.result()  # the workload's own error
-            unresting = await unrest(self.services, self.snapshot)
-            reasons = list(unresting.reasons)
-            if not users.done():
-                reasons += [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()] or ["users"]
-            if not reasons:
+            if users.done():
+                users.result()  # raises the workload's own error
+            wait, reason = _LOOK_SECONDS, await unrest(self.services, self.snapshot)
+            if reason is None and not users.done():
+                waiting = [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()]
+                reason = "; ".join(waiting) or "the workload has not ended"
+            elif reason is None:
+                due = next_timer(self.services, self.snapshot)
+                if due is None:
+                    return
+                wait = max(wait, due - self.loop.time())
+                give_up, timers = give_up + wait, timers + 1
+            if self.loop.time() > give_up or timers > MOST_TIMERS:
+                self.fail("the system comes to rest", reason or "timers set themselves again and again")
                 return
-            if self.loop.time() > give_up:
-                self.fail("the system comes to rest", "; ".join(reasons[:5]))
-                return
-            await asyncio.sleep(max(_LOOK_SECONDS, unresting.until - self.loop.time()))
+            await asyncio.sleep(wait)
 
     def _final_checks(self) -> None:
         for each in self._invariants:
