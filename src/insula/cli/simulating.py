@@ -25,7 +25,7 @@ from insula.simulation.timeline import timeline
 class _HuntByDefault(TyperGroup):
     """`insula simulate TARGET` is `insula simulate hunt TARGET`."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["hunt", *args]
         return super().parse_args(ctx, args)
