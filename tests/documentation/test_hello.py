@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import func, select
 
-from hello import GetPoints, OrderPlaced, PlaceOrder, TooSmall, shop
+from hello import GetPoints, OrderPlaced, PlaceOrder, TooSmall, loyalty, orders, placed, points, shop
+from insula.simulation import Snapshot, eventually, simulate
 from insula.testing import Scenario
 
 
@@ -15,6 +17,14 @@ async def test_an_order_earns_points_once() -> None:
         assert scenario.published == [OrderPlaced(customer="ann", euros=40)]
         await scenario.settle(duplicate=True)              # everything delivered twice
         assert await scenario.call(GetPoints(customer="ann")) == 40
+
+@eventually
+def points_match_orders(state: Snapshot) -> None:
+    spent = state.scalar(orders, select(func.sum(placed.c.euros)))
+    assert state.scalar(loyalty, select(func.sum(points.c.earned))) == spent
+
+def test_no_crash_loses_a_point() -> None:
+    simulate(shop, workload=[PlaceOrder(customer="ann", euros=40)], invariants=[points_match_orders])
 # fmt: on
 
 

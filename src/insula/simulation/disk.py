@@ -33,6 +33,10 @@ class SimulatedCommitter:
 
     def _finish(self, commit: Action, done: Done, units: Sequence[Scope], labels: Sequence[str], what: str) -> None:
         process, world = self._process, self._world
+        jump = world.fault("clock-jump", what)
+        if jump is not None:
+            process.skew += jump
+            world.record(process.name, "clock-jump", f"by {jump:g} s")
         error = self._refused(what)
         if error is not None:
             world.record(process.name, "abort", what)

@@ -53,7 +53,7 @@ FAULTS: Mapping[str, FaultKind] = {
     "unknown-outcome": FaultKind(0.002, 0.05, _struck, "the commit is stored, but reported as failed"),
     "disk-full": FaultKind(0.001, 0.02, _seconds(0.5, 40), "the disk is full for {} s"),
     "clock-skew": FaultKind(0.2, 0.8, lambda u: round((u - 0.5) * 20, 3), "its clock is {} s off"),
-    "clock-jump": FaultKind(0.02, 0.3, lambda u: round((u - 0.5) * 120, 3), "its clock jumps by {} s"),
+    "clock-jump": FaultKind(0.002, 0.03, lambda u: round((u - 0.5) * 120, 3), "its clock jumps by {} s"),
 }
 """Every kind of fault by name."""
 
