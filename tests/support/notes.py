@@ -56,6 +56,13 @@ async def texts(database: SqliteDatabase) -> list[str]:
     return [row.text for row in await database.read(NOTES.select().order_by(NOTES.c.id))]
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until something inside the database is so, five seconds at most."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the writer's state has no event
+            await asyncio.sleep(0.001)
+
+
 async def together(*units: Awaitable[Any]) -> list[Any]:
     """Run units at once, so that they share a batch; errors are returned."""
     return await asyncio.gather(*units, return_exceptions=True)

@@ -145,8 +145,8 @@ async def test_a_handler_that_hides_the_lost_transaction_still_fails(open_databa
 
 async def test_a_disk_that_fills_fails_the_unit_that_does_not_fit(open_database: OpenDatabase) -> None:
     async with open_database() as database:
-        pages = database._connection.execute("pragma page_count -- test").fetchone()[0]
-        database._connection.execute(f"pragma max_page_count={pages + 20} -- test")
+        pages = database._writer.statement("pragma page_count -- test").fetchone()[0]
+        database._writer.statement(f"pragma max_page_count={pages + 20} -- test")
 
         async def guilty(work: Any) -> None:
             await work.execute(NOTES.insert(), {"text": "x" * 4096 * 100})

@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
+
+from insula.adapters.sqlite.errors import UnitOver
 
 STATEMENTS_CACHED = 512
 RESERVED_TABLES = "insula_"
@@ -22,14 +24,24 @@ _CHANGES = frozenset((sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLI
 
 
 class BufferedCursor(sqlite3.Cursor):
-    """A cursor that fetches at once, so that no statement stays open over a savepoint or a commit."""
+    """A cursor that fetches at once, so that no statement stays open over a savepoint or a commit.
+
+    SQLAlchemy, and with it all user code, uses no other: whatever runs goes through the connection's `within`.
+    """
 
     _buffer: Iterator[Any] = iter(())
 
     def execute(self, sql: str, parameters: Any = ()) -> BufferedCursor:
+        self.connection.within(self._fetch, sql, parameters)  # type: ignore[attr-defined]  # always our Connection
+        return self
+
+    def executemany(self, sql: str, parameters: Any) -> BufferedCursor:
+        self.connection.within(super().executemany, sql, parameters)  # type: ignore[attr-defined]  # as above
+        return self
+
+    def _fetch(self, sql: str, parameters: Any) -> None:
         super().execute(sql, parameters)
         self._buffer = iter(super().fetchall()) if self.description is not None else iter(())
-        return self
 
     def fetchone(self) -> Any:
         return next(self._buffer, None)
@@ -47,10 +59,16 @@ class Connection(sqlite3.Connection):
     While `user_code` is true an authorizer refuses transaction control and changes to the framework's tables.
     Framework statements end in a comment of their own: SQLite asks the authorizer when a statement is
     prepared, and a prepared framework statement must not be found in the cache by a user's text.
+    `within` runs every statement of user code: as it is for readers and migrations, and on the writer's connection
+    by the unit that holds the turn, or not at all.
     """
 
     user_code = False
     denied: str | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.within: Callable[..., object] = _directly
 
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(BufferedCursor)
@@ -82,6 +100,15 @@ class Connection(sqlite3.Connection):
             self.denied = f"table {first} belongs to Insula; use publish and send"
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
+
+
+def _directly(action: Callable[..., object], *arguments: Any) -> None:
+    action(*arguments)
+
+
+def outside(*_: Any) -> NoReturn:
+    """The `within` of a connection that no unit uses now."""
+    raise UnitOver("this statement belongs to no unit of work, or to one that has ended; run it in its handler")
 
 
 def open_writer(path: Path) -> Connection:

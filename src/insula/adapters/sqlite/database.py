@@ -196,7 +196,7 @@ class SqliteDatabase(Queries):
         except BaseException as error:
             if isinstance(unit.ended, MarkedBefore):
                 return None, Duplicate(unit.ended.answer), unit.leave()
-            if isinstance(error, sqlite3.Error) and unit.writing is not None and not self._connection.in_transaction:
+            if unit.writing is not None and not unit.lost and not self._connection.in_transaction:
                 unit.lose(str(error), machine_failure(error, self._name))
             unit.abandon()
             if unit.ended is not None and unit.ended is not error and isinstance(unit.ended, (PeekStale, Failure)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from sqlalchemy import Connection as SqlConnection
@@ -13,24 +13,36 @@ from insula.adapters.sqlite.errors import FlushFailed
 from insula.store.unit_of_work import Parameters, Statement, executable
 
 Entity = TypeVar("Entity")
-Value = TypeVar("Value")
 
 
 class Transaction(Protocol):
     """What a session needs of its unit of work."""
 
     @property
-    def sql(self) -> SqlConnection: ...
+    def sql(self) -> SqlConnection:
+        """The shared transaction, while this unit holds the turn; raises otherwise."""
+        ...
 
     async def turn(self) -> None: ...
 
-    def within(self, action: Callable[..., Value], *arguments: Any) -> Value: ...
-
 
 class BoundSession(Session):
-    """A session that cannot end its transaction: the unit of work commits."""
+    """A session that cannot end its transaction, which the unit of work does, and that runs SQL in its turn only."""
 
     failed: Exception | None = None
+
+    def __init__(self, unit: Transaction) -> None:
+        super().__init__(join_transaction_mode="control_fully", expire_on_commit=False)
+        self._unit = unit
+
+    def get_bind(self, *_: Any, **__: Any) -> SqlConnection:
+        """Asked before every statement, also for what an entity loads by itself when its attribute is read."""
+        return self._unit.sql
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits to be flushed."""
+        return bool(self.new or self.dirty or self.deleted)
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         """Write what is pending. A flush that failed may have written a part of it, so no later one succeeds."""
@@ -51,22 +63,12 @@ class BoundSession(Session):
         raise RuntimeError("the unit of work rolls back when the handler raises; remove session.rollback()")
 
 
-def bound_session(sql: SqlConnection) -> BoundSession:
-    """A session over the open transaction of `sql`, which outlives it."""
-    return BoundSession(bind=sql, join_transaction_mode="control_fully", expire_on_commit=False)
-
-
 class UnitSession:
     """The part of SQLAlchemy's AsyncSession that handlers need, taking the writer's turn before the first SQL."""
 
-    def __init__(self, unit: Transaction) -> None:
+    def __init__(self, unit: Transaction, session: BoundSession) -> None:
         self._unit = unit
-        self._session = bound_session(unit.sql)
-
-    @property
-    def pending(self) -> bool:
-        """Whether something waits to be flushed."""
-        return bool(self._session.new or self._session.dirty or self._session.deleted)
+        self._session = session
 
     def add(self, entity: object) -> None:
         """Insert `entity` when the unit ends or flushes."""
@@ -79,17 +81,17 @@ class UnitSession:
     async def delete(self, entity: object) -> None:
         """Delete `entity` when the unit ends or flushes."""
         await self._unit.turn()
-        self._unit.within(self._session.delete, entity)
+        self._session.delete(entity)
 
     async def get(self, entity: type[Entity], identity: Any) -> Entity | None:
         """The entity with that primary key, or None."""
         await self._unit.turn()
-        return self._unit.within(self._session.get, entity, identity)
+        return self._session.get(entity, identity)
 
     async def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a statement; entities come from the identity map."""
         await self._unit.turn()
-        return self._unit.within(self._session.execute, executable(statement), parameters)
+        return self._session.execute(executable(statement), parameters)
 
     async def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
         """The first column of the first row, or None."""
@@ -102,23 +104,14 @@ class UnitSession:
     async def merge(self, entity: Entity) -> Entity:
         """Copy the state of `entity` onto the persistent one."""
         await self._unit.turn()
-        merged: Entity = self._unit.within(self._session.merge, entity)
-        return merged
+        return self._session.merge(entity)
 
     async def refresh(self, entity: object) -> None:
         """Read the entity's columns again."""
         await self._unit.turn()
-        self._unit.within(self._session.refresh, entity)
+        self._session.refresh(entity)
 
     async def flush(self) -> None:
         """Write what is pending."""
         await self._unit.turn()
-        self.finish()
-
-    def finish(self) -> None:
-        """Write what is pending, inside the turn."""
-        self._unit.within(self._session.flush)
-
-    def discard(self) -> None:
-        """Forget every entity."""
-        self._session.expunge_all()
+        self._session.flush()

@@ -56,19 +56,19 @@ _TIMERS_DUE = text(
 _NEXT_TIMER = text("select min(due) from insula_timer")
 _RECURRING = text("select identifier, due, schedule, envelope from insula_timer where schedule <> ''")
 
-_PRUNE_MARKS = text(
+_PRUNE_MARKS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
-    " where source = :source and position > 0 and position <= :position limit :limit)"
+    " where source = :source and position > 0 and position <= :position limit :limit) -- insula"
 )
-_PRUNE_ANSWERS = text(
+_PRUNE_ANSWERS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
-    " where position = 0 and time < :before limit :limit)"
+    " where position = 0 and time < :before limit :limit) -- insula"
 )
 # The last row stays: its position is what the next one is counted from.
-_PRUNE_LOG = text(
+_PRUNE_LOG = (
     "delete from insula_log where position in (select position from insula_log where position <= :below"
     " and stream is null and time < :before and position < (select max(position) from insula_log)"
-    " order by position limit :limit)"
+    " order by position limit :limit) -- insula"
 )
 
 
@@ -159,7 +159,7 @@ class Queries:
 
         async def body(unit: Unit) -> int:
             await unit.turn()
-            statement = self._writer.sql.execute
+            statement = self._writer.statement
             deleted = 0
             for source, position in marks.items():
                 deleted += statement(_PRUNE_MARKS, {"source": source, "position": position, "limit": limit}).rowcount

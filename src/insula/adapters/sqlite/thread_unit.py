@@ -11,7 +11,6 @@ from sqlalchemy import Result
 from sqlalchemy.orm import Session
 
 from insula.adapters.sqlite.guard import place_of
-from insula.adapters.sqlite.orm import BoundSession, bound_session
 from insula.adapters.sqlite.unit import SqliteUnit
 from insula.messages import Command, Event
 from insula.store.unit_of_work import Parameters, Statement, executable
@@ -23,15 +22,12 @@ class ThreadUnit:
     def __init__(self, unit: SqliteUnit, loop: asyncio.AbstractEventLoop) -> None:
         self._unit = unit
         self._loop = loop
-        self._session: BoundSession | None = None
 
     @property
     def session(self) -> Session:
         """SQLAlchemy's session in this transaction; takes the writer's turn."""
-        if self._session is None:
-            self._begin(place_of(sys._getframe(1)))
-            self._session = bound_session(self._unit.sql)
-        return self._session
+        self._begin(place_of(sys._getframe(1)))
+        return self._unit.entities
 
     def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a statement, taking the turn first."""
@@ -53,8 +49,7 @@ class ThreadUnit:
 
     def finish(self) -> None:
         """Write what the session holds; called on the worker thread, when the body has returned."""
-        if self._session is not None:
-            self._unit.within(self._session.flush)
+        self._unit.flush()
 
     def _begin(self, place: str) -> None:
         if self._unit.writing is None:

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Executable, Result, Row
-from sqlalchemy.exc import SQLAlchemyError
 
+from insula.adapters.sqlite.connection import outside
 from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, UnitOver, machine_failure
 from insula.adapters.sqlite.guard import place_of
-from insula.adapters.sqlite.orm import UnitSession
+from insula.adapters.sqlite.orm import BoundSession, UnitSession
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import BookKeeping
 from insula.adapters.sqlite.writer import Writer
@@ -59,7 +59,7 @@ class SqliteUnit:
         self._scope = scope
         self._alone = alone
         self._peeks: list[tuple[Executable, Parameters, Sequence[Row[Any]], int]] = []
-        self._session: UnitSession | None = None
+        self._entities: BoundSession | None = None
         self._task = asyncio.current_task()
         self.writing: str | None = None
         self.ended: BaseException | None = None
@@ -71,14 +71,14 @@ class SqliteUnit:
     @property
     def session(self) -> OrmSession:
         """The ORM session of this transaction."""
-        return self.unit_session
+        return UnitSession(self, self.entities)
 
     @property
-    def unit_session(self) -> UnitSession:
-        """The same, with what the framework needs of it."""
-        if self._session is None:
-            self._session = UnitSession(self)
-        return self._session
+    def entities(self) -> BoundSession:
+        """SQLAlchemy's own session of this transaction."""
+        if self._entities is None:
+            self._entities = BoundSession(self)
+        return self._entities
 
     async def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a statement, taking the turn first."""
@@ -112,7 +112,14 @@ class SqliteUnit:
 
     @property
     def sql(self) -> SqlConnection:
-        """SQLAlchemy's connection of the shared transaction."""
+        """SQLAlchemy's connection of the shared transaction, while this unit holds the turn."""
+        if self.ended is not None:
+            raise self.ended
+        if self.writing is None:
+            raise RuntimeError(
+                f"{self._scope.place}: an entity wants to load an attribute before the unit's first statement; "
+                "read it with `await work.session.refresh(entity)`"
+            )
         return self._writer.sql
 
     def _departure(self) -> Any:
@@ -138,6 +145,7 @@ class SqliteUnit:
             self._writer.release(None)
             raise self.ended
         self.writing = place
+        self._writer.connection.within = self.within
         self._saved = savepoint
         if savepoint:
             self._writer.statement(_SAVE_UNIT)
@@ -153,28 +161,38 @@ class SqliteUnit:
 
     def _end(self, signal: BaseException) -> BaseException:
         self.ended = signal
+        self._writer.connection.within = outside
         return signal
 
     def run(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a user's statement inside the turn."""
-        return self.within(self._writer.sql.execute, executable(statement), parameters)
+        return self.sql.execute(executable(statement), parameters)
 
-    def within(self, action: Callable[..., Value], *arguments: Any) -> Value:
-        """Do what runs user SQL inside the turn, and notice when it took the whole batch with it."""
-        if self.ended is not None:
-            raise self.ended
+    def within(self, action: Callable[..., object], *arguments: Any) -> None:
+        """Run a statement of user code inside the turn, and notice when it took the whole batch with it."""
         connection = self._writer.connection
+        self._require_transaction()
         connection.user_code = True
         try:
-            return action(*arguments)
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            raise self._explained(error) from error
+            action(*arguments)
+        except sqlite3.Error as error:
+            explained = self._explained(error)
+            if explained is error:
+                raise
+            raise explained from error
         finally:
             connection.user_code = False
             if not connection.in_transaction and self.ended is None:
                 self.lose(f"{self._scope.place} ended the shared transaction")
 
-    def _explained(self, error: SQLAlchemyError | sqlite3.Error) -> BaseException:
+    def _require_transaction(self) -> None:
+        """Raise what ended this run; the transaction may be gone without an error that came this far."""
+        if self.ended is None and not self._writer.connection.in_transaction:
+            self.lose(f"{self._scope.place}: the shared transaction has ended")
+        if self.ended is not None:
+            raise self.ended
+
+    def _explained(self, error: sqlite3.Error) -> BaseException:
         connection = self._writer.connection
         if not connection.in_transaction:
             failure = machine_failure(error, self._scope.place)
@@ -185,9 +203,8 @@ class SqliteUnit:
         return machine_failure(error, self._scope.place) or error
 
     def lose(self, reason: str, failure: Exception | None = None) -> BaseException:
-        """The outer transaction is gone: tell the neighbours, run nothing more."""
+        """The outer transaction is gone: run nothing more; the neighbours are told when the turn is given back."""
         self.lost = True
-        self._writer.lost()
         return self._end(failure or TransactionLost(reason))
 
     # -- how a run ends
@@ -197,17 +214,15 @@ class SqliteUnit:
         scope, departure = self._scope, self._scope.departure
         leaving = departure is not None and (departure.envelopes or departure.timers)
         if self.writing is None:
-            pending = self._session is not None and self._session.pending
+            pending = self._entities is not None and self._entities.pending
             if not (leaving or pending or scope.mark is not None or scope.finally_):
                 self.over()
                 return None
             # A single insert is atomic by itself: no savepoint is needed to undo a part of it.
             single = not (pending or scope.mark or scope.finally_) and departure is not None and departure.single
             await self.begin(scope.place, savepoint=not single)
-        if self.ended is not None:
-            raise self.ended
-        if self._session is not None:
-            self._session.finish()
+        self._require_transaction()
+        self.flush()
         appended: set[str] = set()
         if departure is not None and leaving:
             appended = self._tables.append(departure.envelopes)
@@ -222,6 +237,11 @@ class SqliteUnit:
         self.over()
         return self._writer.release(self._scope)
 
+    def flush(self) -> None:
+        """Write what the session holds."""
+        if self._entities is not None:
+            self._entities.flush()
+
     @property
     def answers_rejections(self) -> bool:
         """Whether a rejection is an answer to somebody, to be kept with the mark if there is one."""
@@ -234,10 +254,9 @@ class SqliteUnit:
             if scope.mark is None:
                 return None
             await self.begin(scope.place)
-        if self.ended is not None:
-            raise self.ended
-        if self._session is not None:
-            self._session.discard()
+        self._require_transaction()
+        if self._entities is not None:
+            self._entities.expunge_all()
         self._writer.statement(_UNDO_UNIT if scope.mark is None else _UNDO_EFFECTS)
         if scope.mark is not None and scope.reject is not None:
             self._tables.answer(scope.mark, Answer(Outcome.REJECTED, scope.reject(rejection)))
@@ -256,8 +275,8 @@ class SqliteUnit:
 
     def abandon(self) -> None:
         """Undo everything this run did; harmless when it held no turn."""
-        if self._session is not None:
-            self._session.discard()
+        if self._entities is not None:
+            self._entities.expunge_all()
         if self.writing is None:
             if self.ended is None:
                 self.over()
@@ -328,5 +347,7 @@ class SqliteUnit:
 
     async def turn(self) -> None:
         """Take the turn unless this unit has it."""
+        if self.ended is not None:
+            raise self.ended
         if self.writing is None:
             await self.begin(self._scope.place)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from insula.adapters.sqlite.commit_thread import Committer
-from insula.adapters.sqlite.connection import Connection, sqlalchemy_connection
+from insula.adapters.sqlite.connection import Connection, outside, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
@@ -56,11 +55,10 @@ class Writer:
         on_commit: Callable[[set[str]], None],
     ) -> None:
         self.connection = connection
-        self.sql = sqlalchemy_connection(connection)
+        self.sql = sqlalchemy_connection(connection)  # which asks for a few settings first
+        self.connection.within = outside  # until a unit takes the turn
         self.statement = sqlite3.Cursor(connection).execute  # unbuffered: for the framework's own short statements
         self.appended: set[str] = set()
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
         self._database = database
         self._clock = clock
         self._busy_timeout_seconds = busy_timeout_seconds
@@ -126,17 +124,19 @@ class Writer:
         """Give the turn back. A completed unit gets the future that ends when its batch is durable, or lost."""
         loop = asyncio.get_running_loop()
         self._held = False
+        self.connection.within = outside
         durable: asyncio.Future[None] | None = None
-        if completed is not None and self.connection.in_transaction:
-            durable = loop.create_future()
-            self._members.append(durable)
-            self._units.append(completed)
-            self.changes += 1
         if not self.connection.in_transaction:
-            self._alone = False
-        elif not self._commit_scheduled:
-            self._commit_scheduled = True
-            loop.call_soon(self._start_commit)
+            self._lose_batch()
+        else:
+            if completed is not None:
+                durable = loop.create_future()
+                self._members.append(durable)
+                self._units.append(completed)
+                self.changes += 1
+            if not self._commit_scheduled:
+                self._commit_scheduled = True
+                loop.call_soon(self._start_commit)
         if self._waiting:
             self._wake()
         return durable
@@ -149,16 +149,8 @@ class Writer:
             with suppress(BatchLost):
                 await over
 
-    def lost(self) -> None:
-        """The transaction has ended under a unit: its finished neighbours run again."""
-        if threading.get_ident() == self._loop_thread:
-            self._fail_members()
-        else:
-            # On the thread of a synchronous handler. The loop alone changes the members, or one that joins meanwhile
-            # could be forgotten; this runs before the handler's end gives the turn back, so no new batch is hit.
-            self._loop.call_soon_threadsafe(self._fail_members)
-
-    def _fail_members(self) -> None:
+    def _lose_batch(self) -> None:
+        """The transaction has ended under the unit that held the turn: its finished neighbours run again."""
         self.appended.clear()
         self._alone = False
         members, self._members, self._units = self._members, [], []
