@@ -143,7 +143,8 @@ class SqliteDatabase(Queries):
             if self._inline:
                 await unit.begin(scope.place)
                 return work(unit)
-            return await self._until_the_thread_ends(loop.run_in_executor(self._threads, work, unit))
+            work_done = loop.run_in_executor(self._threads, _without_stop_iteration, work, unit, scope.place)
+            return await self._until_the_thread_ends(work_done)
 
         result: Value = await self._until_durable(run, scope)
         return result
@@ -224,7 +225,7 @@ class SqliteDatabase(Queries):
     async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
         """Run the synchronous handler of a query on a worker thread."""
         unit = SyncQueryUnit(self._reader, place)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, body, unit)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, _without_stop_iteration, body, unit, place)
         return await self._until_the_thread_ends(work)
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
@@ -250,6 +251,14 @@ class SqliteDatabase(Queries):
             self._threads.shutdown()
             self._reader.close()
         self.let_go()
+
+
+def _without_stop_iteration(body: Callable[[Any], Value], unit: object, place: str) -> Value:
+    """Run a body on a thread. The loop's futures carry any error but this one: whoever waits would wait for ever."""
+    try:
+        return body(unit)
+    except StopIteration as error:
+        raise RuntimeError(f"{place} raised StopIteration; give next() a default") from error
 
 
 def _raise_as_failure(error: BaseException, place: str) -> None:
