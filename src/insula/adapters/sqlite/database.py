@@ -130,7 +130,10 @@ class SqliteDatabase(Queries):
         return self._until_durable(run, scope)
 
     async def perform_in_thread(self, body: Callable[[SyncUnitOfWork], Value], scope: Scope) -> Value:
-        """Run a synchronous `body` on a worker thread as one unit of work."""
+        """Run a synchronous `body` on a worker thread as one unit of work.
+
+        A thread cannot be stopped: a caller that is cancelled leaves at once, and what the body does is undone.
+        """
         loop = asyncio.get_running_loop()
 
         def work(unit: SqliteUnit) -> Value:
@@ -146,8 +149,12 @@ class SqliteDatabase(Queries):
             work_done = loop.run_in_executor(self._threads, _without_stop_iteration, work, unit, scope.place)
             return await self._until_the_thread_ends(work_done)
 
-        result: Value = await self._until_durable(run, scope)
-        return result
+        ending = loop.create_task(self._until_durable(run, scope))
+        try:
+            return await self._or_leave(ending)
+        except asyncio.CancelledError:
+            ending.cancel()
+            raise
 
     async def _until_durable(self, run: Run, scope: Scope, *, in_line: bool = False) -> Any:
         alone, stale = False, 0
@@ -204,8 +211,14 @@ class SqliteDatabase(Queries):
                 raise unit.ended from error
             raise
 
+    async def _or_leave(self, work: asyncio.Future[Value]) -> Value:
+        """Wait for what happens on a thread, unless cancelled: then only `close` waits for it."""
+        self._on_threads.add(work)
+        work.add_done_callback(self._on_threads.discard)
+        return await asyncio.shield(work)
+
     async def _until_the_thread_ends(self, work: asyncio.Future[Value]) -> Value:
-        """Wait for a worker thread also when cancelled: it cannot be stopped, and may be using the connection."""
+        """Wait for a unit's thread also when cancelled: it may be using the connection."""
         cancelled: asyncio.CancelledError | None = None
         self._on_threads.add(work)
         work.add_done_callback(self._on_threads.discard)
@@ -226,7 +239,7 @@ class SqliteDatabase(Queries):
         """Run the synchronous handler of a query on a worker thread."""
         unit = SyncQueryUnit(self._reader, place)
         work = asyncio.get_running_loop().run_in_executor(self._threads, _without_stop_iteration, body, unit, place)
-        return await self._until_the_thread_ends(work)
+        return await self._or_leave(work)
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
         """Rows of committed state."""
