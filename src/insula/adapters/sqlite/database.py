@@ -22,7 +22,7 @@ from insula.adapters.sqlite.query_unit import QueryUnit, SyncQueryUnit
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import BookKeeping
 from insula.adapters.sqlite.thread_unit import ThreadUnit
-from insula.adapters.sqlite.unit import MarkedBefore, PeekStale, SqliteUnit
+from insula.adapters.sqlite.unit import MarkedBefore, PeekStale, SqliteUnit, UnitSignal
 from insula.adapters.sqlite.writer import BatchLost, Writer
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Rejection
@@ -175,7 +175,7 @@ class SqliteDatabase(Queries):
                 _raise_if_final(lost, scope, alone=alone)
                 alone = alone or lost.cause is not None
                 continue
-            except BaseException as error:
+            except Exception as error:
                 if alone or not unit.lost:
                     _raise_as_failure(error, scope.place)
                     raise
@@ -202,12 +202,13 @@ class SqliteDatabase(Queries):
                     raise  # nobody waits for this "no", so nothing of the run is kept
                 return None, rejection, await unit.reject(rejection)
         except BaseException as error:
-            if isinstance(unit.ended, MarkedBefore):
+            left = not isinstance(error, (Exception, UnitSignal))  # cancelled: nobody to answer, nothing to repeat
+            if isinstance(unit.ended, MarkedBefore) and not left:
                 return None, Duplicate(unit.ended.answer), unit.leave()
             if unit.writing is not None and not unit.lost and not self._connection.in_transaction:
                 unit.lose(str(error), machine_failure(error, self._name))
             unit.abandon()
-            if unit.ended is not None and unit.ended is not error and isinstance(unit.ended, (PeekStale, Failure)):
+            if isinstance(unit.ended, (PeekStale, Failure)) and unit.ended is not error and not left:
                 raise unit.ended from error
             raise
 
