@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from insula.adapters.sqlite.commit_thread import Committer
 from insula.adapters.sqlite.connection import Connection, outside, sqlalchemy_connection
@@ -69,6 +70,7 @@ class Writer:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._held = False
         self._alone = False
+        self._want_to_be_alone = 0
         self._closing = False
         self._commit_scheduled = False
         self.committing = False
@@ -78,12 +80,29 @@ class Writer:
         """Units that readers see for certain; compare with `changes` to know whether a peek may be stale."""
         self._changes_committing = 0
 
-    async def acquire(self, *, alone: bool = False) -> None:
+    # Not `async`, as in the database: a layer less for every unit.
+    def acquire(self, *, alone: bool = False) -> Coroutine[Any, Any, None]:
         """Take the turn, in a fresh batch if `alone`; at once when the writer is free."""
+        return self._acquire_alone() if alone else self._acquire(alone=False)
+
+    async def _acquire_alone(self) -> None:
+        """Nobody joins the open batch while somebody waits for its end, or busy callers would put it off for ever."""
+        self._want_to_be_alone += 1
+        try:
+            await self._acquire(alone=True)
+        finally:
+            self._want_to_be_alone -= 1
+            if not self._held:  # it gave up: those who made way for it go on
+                self._wake()
+
+    async def _acquire(self, *, alone: bool) -> None:
         if self._closing:
             raise Failure(f"{self._database} is closing")
         arrived: float | None = None
-        while self._held or self.committing or self._alone or (alone and self.connection.in_transaction):
+        while (
+            self._held or self.committing or self._alone
+            or (self.connection.in_transaction if alone else self._want_to_be_alone)
+        ):  # fmt: skip
             arrived = self._clock.monotonic() if arrived is None else arrived
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
