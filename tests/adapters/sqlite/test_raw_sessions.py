@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm.exc import DetachedInstanceError
 
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, UnitOver
 from insula.kernel.clock import SystemClock
-from insula.kernel.errors import StorageFull
+from insula.kernel.errors import Rejection, StorageFull
 from insula.store.database import Mark
 from support.notes import NOTES, OpenDatabase, add_note, scope, texts, together, until
 
@@ -117,6 +120,10 @@ async def test_a_unit_whose_mark_ended_the_transaction_keeps_nothing_though_it_g
         assert await texts(database) == ["neighbour"]
 
 
+class TooLate(Rejection, status=422):
+    """No."""
+
+
 class Base(DeclarativeBase):
     """The tables of a parent whose children load by themselves."""
 
@@ -140,13 +147,29 @@ class Child(Base):
     code: Mapped[str]
 
 
-async def test_what_an_entity_loads_by_itself_fails_alone_when_it_ends_the_transaction(tmp_path: Path) -> None:
-    database = SqliteDatabase(tmp_path / "family.db", "family", SystemClock())
+@asynccontextmanager
+async def family(path: Path) -> AsyncIterator[SqliteDatabase]:
+    """A database with a parent and its child."""
+    database = SqliteDatabase(path / "family.db", "family", SystemClock())
     database.prepare(Base.metadata, None)
 
     async def first(work: Any) -> None:
         work.session.add(Parent(id=1, name="first", children=[Child(code="same")]))
 
+    async with asyncio.timeout(10):
+        await database.perform(first, scope("first"))
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+async def names(database: SqliteDatabase) -> list[str]:
+    """The parents' names."""
+    return [row[0] for row in await database.read("select name from parent order by id")]
+
+
+async def test_what_an_entity_loads_by_itself_fails_alone_when_it_ends_the_transaction(tmp_path: Path) -> None:
     async def neighbour(work: Any) -> None:
         await work.execute("insert into parent values (2, 'neighbour')")
 
@@ -155,14 +178,60 @@ async def test_what_an_entity_loads_by_itself_fails_alone_when_it_ends_the_trans
         work.session.add(Child(parent_id=1, code="same"))
         parent.children  # noqa: B018 - reading it flushes first
 
-    try:
-        async with asyncio.timeout(10):
-            await database.perform(first, scope("first"))
-            done, outcome = await together(
-                database.perform(neighbour, scope("neighbour")), database.perform(guilty, scope("guilty"))
-            )
-            assert done is None
-            assert isinstance(outcome, TransactionLost)
-            assert [row[0] for row in await database.read("select name from parent")] == ["first", "neighbour"]
-    finally:
-        await database.close()
+    async with family(tmp_path) as database:
+        done, outcome = await together(
+            database.perform(neighbour, scope("neighbour")), database.perform(guilty, scope("guilty"))
+        )
+        assert done is None
+        assert isinstance(outcome, TransactionLost)
+        assert await names(database) == ["first", "neighbour"]
+
+
+@pytest.mark.parametrize("ending", [None, TooLate, ValueError], ids=["done", "rejected", "failed"])
+@pytest.mark.parametrize("on_thread", [False, True], ids=["async", "def"])
+async def test_an_entity_kept_longer_than_its_unit_is_readable_but_neither_loads_nor_writes(
+    tmp_path: Path, on_thread: bool, ending: type[Exception] | None
+) -> None:
+    kept: list[Parent] = []
+
+    def end() -> None:
+        if ending is not None:
+            raise ending
+
+    async def loading(work: Any) -> None:
+        kept.append(await work.session.get(Parent, 1))
+        end()
+
+    def loading_on_a_thread(work: Any) -> None:
+        kept.append(work.session.get(Parent, 1))
+        end()
+
+    async def adopting(work: Any) -> None:
+        work.session.add(kept[0])
+
+    async with family(tmp_path) as database:
+        if on_thread:
+            await together(database.perform_in_thread(loading_on_a_thread, scope("thread")))
+        else:
+            await together(database.perform(loading, scope("async")))
+        assert kept[0].name == "first"
+        kept[0].name = "changed"
+        with pytest.raises(DetachedInstanceError):
+            kept[0].children  # noqa: B018 - reading it loads
+        assert await names(database) == ["first"]
+        await database.perform(adopting, scope("another"))
+        assert await names(database) == ["changed"]
+
+
+async def test_an_entity_that_would_load_before_the_units_first_statement_says_what_to_do(tmp_path: Path) -> None:
+    async def load(work: Any) -> Any:
+        return await work.session.get(Parent, 1)
+
+    async def lazy(work: Any) -> None:
+        work.session.add(parent)
+        parent.children  # noqa: B018 - reading it loads
+
+    async with family(tmp_path) as database:
+        parent = await database.perform(load, scope("load"))
+        with pytest.raises(RuntimeError, match=r"await work\.session\.refresh"):
+            await database.perform(lazy, scope("lazy"))

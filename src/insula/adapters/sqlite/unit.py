@@ -64,7 +64,7 @@ class SqliteUnit:
         self.writing: str | None = None
         self.ended: BaseException | None = None
         self.lost = False
-        self._saved = True
+        self._saved = False
 
     # -- the user's verbs
 
@@ -76,6 +76,8 @@ class SqliteUnit:
     @property
     def entities(self) -> BoundSession:
         """SQLAlchemy's own session of this transaction."""
+        if self.ended is not None:
+            raise self.ended
         if self._entities is None:
             self._entities = BoundSession(self)
         return self._entities
@@ -146,9 +148,9 @@ class SqliteUnit:
             raise self.ended
         self.writing = place
         self._writer.connection.within = self.within
-        self._saved = savepoint
         if savepoint:
             self._writer.statement(_SAVE_UNIT)
+            self._saved = True
         mark = self._scope.mark
         if mark is not None:
             if not self._tables.mark(mark):
@@ -252,11 +254,10 @@ class SqliteUnit:
         scope = self._scope
         if self.writing is None:
             if scope.mark is None:
+                self.over()
                 return None
             await self.begin(scope.place)
         self._require_transaction()
-        if self._entities is not None:
-            self._entities.expunge_all()
         self._writer.statement(_UNDO_UNIT if scope.mark is None else _UNDO_EFFECTS)
         if scope.mark is not None and scope.reject is not None:
             self._tables.answer(scope.mark, Answer(Outcome.REJECTED, scope.reject(rejection)))
@@ -265,8 +266,14 @@ class SqliteUnit:
         return self._writer.release(self._scope)
 
     def over(self) -> None:
-        """Nothing more can be done with this unit: whoever kept it longer than its handler is told so."""
-        self.ended = UnitOver(f"{self._scope.place}: this unit of work has ended with its handler; do not keep it")
+        """Nothing more can be done with this unit: whoever kept it longer than its handler is told so.
+
+        Entities stay readable as far as they are loaded, but load nothing more, and can be added to another unit.
+        """
+        if self.ended is None:
+            self.ended = UnitOver(f"{self._scope.place}: this unit of work has ended with its handler; do not keep it")
+        if self._entities is not None:
+            self._entities.close()
 
     def leave(self) -> asyncio.Future[None] | None:
         """End without effects, but wait for the batch: another unit in it may have made the answer found."""
@@ -275,19 +282,14 @@ class SqliteUnit:
 
     def abandon(self) -> None:
         """Undo everything this run did; harmless when it held no turn."""
-        if self._entities is not None:
-            self._entities.expunge_all()
-        if self.writing is None:
-            if self.ended is None:
-                self.over()
-            return
+        held = self.writing is not None
         self._undo()
-        self._writer.release(None)
+        if held:
+            self._writer.release(None)
 
     def _undo(self) -> None:
         self.writing = None
-        if self.ended is None:
-            self.over()
+        self.over()
         if self._saved and self._writer.connection.in_transaction:
             self._writer.statement(_UNDO_UNIT)
             self._writer.statement(_KEEP_UNIT)
