@@ -18,7 +18,7 @@ from insula.adapters.sqlite.guard import place_of
 from insula.adapters.sqlite.orm import BoundSession, UnitSession
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import BookKeeping
-from insula.adapters.sqlite.writer import Writer
+from insula.adapters.sqlite.writer import ROLLBACK, Writer
 from insula.messages import Command, Envelope, Event
 from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Timer
 from insula.store.errors import ForeignAwait
@@ -277,22 +277,31 @@ class SqliteUnit:
 
     def leave(self) -> asyncio.Future[None] | None:
         """End without effects, but wait for the batch: another unit in it may have made the answer found."""
-        self._undo()
-        return self._writer.release(self._scope)
+        try:
+            self._undo()
+        finally:
+            durable = self._writer.release(self._scope)
+        return durable
 
     def abandon(self) -> None:
         """Undo everything this run did; harmless when it held no turn."""
         held = self.writing is not None
-        self._undo()
-        if held:
-            self._writer.release(None)
+        try:
+            self._undo()
+        finally:
+            if held:
+                self._writer.release(None)
 
     def _undo(self) -> None:
         self.writing = None
         self.over()
-        if self._saved and self._writer.connection.in_transaction:
+        if not self._saved or not self._writer.connection.in_transaction:
+            return
+        try:
             self._writer.statement(_UNDO_UNIT)
             self._writer.statement(_KEEP_UNIT)
+        except sqlite3.Error:  # what is left of this run must not be stored with the batch
+            self._writer.statement(ROLLBACK)
 
     # -- the framework's own tables
 

@@ -140,24 +140,29 @@ class Writer:
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
 
     def release(self, completed: Scope | None) -> asyncio.Future[None] | None:
-        """Give the turn back. A completed unit gets the future that ends when its batch is durable, or lost."""
+        """Give the turn back. A completed unit gets the future that ends when its batch is durable, or lost.
+
+        Raises `BatchLost` to a completed unit whose batch is gone already.
+        """
         loop = asyncio.get_running_loop()
         self._held = False
         self.connection.within = outside
         durable: asyncio.Future[None] | None = None
-        if not self.connection.in_transaction:
+        lost = not self.connection.in_transaction
+        if lost:
             self._lose_batch()
-        else:
-            if completed is not None:
-                durable = loop.create_future()
-                self._members.append(durable)
-                self._units.append(completed)
-                self.changes += 1
-            if not self._commit_scheduled:
-                self._commit_scheduled = True
-                loop.call_soon(self._start_commit)
+        elif completed is not None:
+            durable = loop.create_future()
+            self._members.append(durable)
+            self._units.append(completed)
+            self.changes += 1
+        if not lost and not self._commit_scheduled:
+            self._commit_scheduled = True
+            loop.call_soon(self._start_commit)
         if self._waiting:
             self._wake()
+        if lost and completed is not None:
+            raise BatchLost(None)
         return durable
 
     async def settled(self) -> None:
@@ -202,12 +207,14 @@ class Writer:
                 self._on_commit(appended)
             return
         uncertain = not self.connection.in_transaction
-        if not uncertain:
-            self.statement(ROLLBACK)
         failure = machine_failure(error, self._database) or Failure(f"{self._database}: commit failed: {error}")
-        for member in members:
-            _fail(member, BatchLost(failure, uncertain=uncertain))
-        self._wake()
+        try:
+            if not uncertain:
+                self.statement(ROLLBACK)
+        finally:  # whoever is not told would wait for ever
+            for member in members:
+                _fail(member, BatchLost(failure, uncertain=uncertain))
+            self._wake()
 
     def _wake(self) -> None:
         while self._waiting:
