@@ -89,3 +89,16 @@ async def test_the_error_of_a_commit_reaches_whoever_waits(warm: bool) -> None:
             await used.warm_up()
         with pytest.raises(OSError, match="no disk"):
             await used.commit(FAST, error=OSError("no disk"))
+
+
+async def test_an_interrupt_that_strikes_a_commit_on_the_loop_is_reported_and_goes_on() -> None:
+    told: list[BaseException | None] = []
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    async with disk() as used:
+        await used.warm_up()
+        with pytest.raises(KeyboardInterrupt):
+            used.committer.start(interrupted, told.append, [Scope("unit")])
+        assert [type(error) for error in told] == [KeyboardInterrupt]

@@ -50,7 +50,10 @@ class CommitThread:
     def start(self, commit: Action, done: Done, units: Sequence[Scope]) -> None:
         """Begin `commit`; call `done` on the running loop with its error, or None."""
         if len(units) == 1 and self._usual_seconds < INLINE_BELOW_SECONDS:
-            done(self._measured(commit))
+            error = self._measured(commit)
+            done(error)
+            if error is not None and not isinstance(error, Exception):
+                raise error  # Ctrl-C in mid-commit: the units have been told that it is uncertain, the process ends
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
