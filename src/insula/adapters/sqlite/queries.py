@@ -64,11 +64,12 @@ _PRUNE_ANSWERS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
     " where position = 0 and time < :before limit :limit) -- insula"
 )
-# The last row stays: its position is what the next one is counted from.
+# The last row stays: its position is what the next one is counted from. Time grows with the position, so where the
+# first rows are too young the others are not looked at: this runs in the writer's turn, on the loop.
 _PRUNE_LOG = (
-    "delete from insula_log where position in (select position from insula_log where position <= :below"
-    " and stream is null and time < :before and position < (select max(position) from insula_log)"
-    " order by position limit :limit) -- insula"
+    "delete from insula_log where position in (select position from (select position, time from insula_log"
+    " where position <= :below and stream is null order by position limit :limit)"
+    " where time < :before and position < (select max(position) from insula_log)) -- insula"
 )
 
 
