@@ -50,8 +50,7 @@ _CHOSEN = text("select * from insula_parked where sequence in :sequences order b
 )
 _DEAD = text("select * from insula_parked where state = 'dead' order by sequence limit :limit")
 _TIMERS_DUE = text(
-    "select identifier, due, schedule, envelope from insula_timer where due <= :now order by due, identifier"
-    " limit :limit"
+    "select identifier, due, schedule, envelope from insula_timer where due <= :now order by due, sequence limit :limit"
 )
 _NEXT_TIMER = text("select min(due) from insula_timer")
 _RECURRING = text("select identifier, due, schedule, envelope from insula_timer where schedule <> ''")

@@ -30,7 +30,7 @@ _PARK = (
 )
 _REPARK = "update insula_parked set attempts = ?, due = ?, state = ?, error = ? where sequence = ? -- insula"
 _BURY = "update insula_parked set state = 'dead' where consumer = ? and message_id = ? -- insula"
-_TIMER = "insert or replace into insula_timer values (?, ?, ?, ?) -- insula"
+_TIMER = "insert or replace into insula_timer (identifier, due, schedule, envelope) values (?, ?, ?, ?) -- insula"
 _CURSOR = "insert or replace into insula_cursor values (?, ?) -- insula"
 
 

@@ -45,12 +45,14 @@ create table insula_parked (
 );
 create index insula_parked_key on insula_parked (consumer, source, key, sequence);
 
+-- `sequence` is the order in which timers were set, which those that are due at once keep.
 create table insula_timer (
-  identifier text primary key,
+  sequence integer primary key,
+  identifier text not null unique,
   due text not null,
   schedule text not null,
   envelope text not null
-) without rowid;
+);
 create index insula_timer_due on insula_timer (due);
 
 create table insula_cursor (name text primary key, position integer not null) without rowid;
