@@ -364,9 +364,14 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(problems(orders, again)) == 5
 
 
-def test_a_system_of_nothing_fits() -> None:
-    assembly = assembled()
-    assert (assembly.handlers, assembly.consumers, assembly.messages) == ({}, (), {})
+def test_a_system_of_nothing_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"system 'shop' \(.*:\d+\): has no modules"):
+        System("shop")
+
+
+def test_what_is_no_module_is_refused_where_the_system_is_made() -> None:
+    with pytest.raises(TypeError, match=r"system 'shop' \(.*\): 'orders' is no Module"):
+        System("shop", "orders")  # type: ignore[arg-type]
 
 
 def test_a_system_is_a_value_that_knows_its_modules_and_its_place() -> None:

@@ -14,6 +14,7 @@ class System:
     """Modules that make up one product.
 
     Parameters: `name`; the modules, in the order in which they start.
+    Raises TypeError when there are none, or for what is no Module.
     """
 
     name: str
@@ -21,6 +22,12 @@ class System:
     place: Place
 
     def __init__(self, name: str, *modules: Module) -> None:
+        place = Place.of_frame(sys._getframe(1), f"system {name!r}")
+        if not modules:
+            raise TypeError(f"{place}: has no modules; give them after the name, System({name!r}, orders)")
+        for module in modules:
+            if not isinstance(module, Module):
+                raise TypeError(f"{place}: {module!r} is no Module; give the Module itself, not its name")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "modules", modules)
-        object.__setattr__(self, "place", Place.of_frame(sys._getframe(1), f"system {name!r}"))
+        object.__setattr__(self, "place", place)

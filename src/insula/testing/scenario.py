@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -11,13 +11,14 @@ from typing import Any, Self, TypeVar, overload
 from sqlalchemy import Row
 
 from insula.kernel.context import ANONYMOUS, Caller, MessageContext
+from insula.kernel.errors import ConfigurationError
 from insula.kernel.randomness import SeededRandomness
 from insula.messages import Command, Event, Message, Query, decoder
 from insula.messaging.bus import Fidelity
-from insula.modules import Module, System
+from insula.modules import Assembly, Module, System
 from insula.runtime.configuration import Configuration
 from insula.runtime.surroundings import Surroundings
-from insula.runtime.wiring import Wired, prepare, wire
+from insula.runtime.wiring import Wired, assembled, prepare, wire
 from insula.store.database import Parked
 from insula.store.unit_of_work import Parameters, Statement
 from insula.testing.clock import VirtualClock
@@ -36,6 +37,7 @@ class Scenario:
 
     Parameters: `subject`, a System, or one Module whose neighbours are stubbed; `fidelity` "wire" (default) encodes
     and decodes local calls too; `ports`, port type → fake to supply instead of the bound adapter.
+    Raises TypeError for another subject; on entry `AssemblyError`, and ConfigurationError for a port nobody binds.
     Nothing moves by itself: `call` runs a handler, `settle` delivers what was published, `advance` lets time pass.
     """
 
@@ -47,6 +49,9 @@ class Scenario:
         ports: dict[type, Any] | None = None,
         configuration: Configuration | None = None,
     ) -> None:
+        if not isinstance(subject, (System, Module)):
+            raise TypeError(f"Scenario takes a System or a Module, not {subject!r}")
+        self._whole = isinstance(subject, System)
         self.system = System(subject.name, subject) if isinstance(subject, Module) else subject
         self.clock = VirtualClock()
         self._surroundings = Surroundings(clock=self.clock, randomness=SeededRandomness(1), adapters=ports or {})
@@ -65,7 +70,11 @@ class Scenario:
         return self._wired
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        try:
+            await self._open()
+        except BaseException:
+            self._folder.cleanup()
+            raise
         return self
 
     async def __aexit__(
@@ -75,13 +84,25 @@ class Scenario:
         self._folder.cleanup()
 
     async def _open(self) -> None:
+        assembly = assembled(self.system)
+        self._check_ports(assembly)
         wired = wire(
             self.system, self._configuration, self._surroundings, directory=Path(self._folder.name),
-            fidelity=self._fidelity,
+            fidelity=self._fidelity, assembly=assembly, whole=self._whole,
         )  # fmt: skip
         self._wired = wired
         prepare(wired)
         await wired.start()
+
+    def _check_ports(self, assembly: Assembly) -> None:
+        bound = {port for bindings in assembly.bindings.values() for port in bindings}
+        for port in self._surroundings.adapters:
+            if port not in bound:
+                known = ", ".join(sorted(each.__name__ for each in bound)) or "none"
+                raise ConfigurationError(
+                    f"Scenario({self.system.name}, ports=...): no module binds {getattr(port, '__name__', port)}, so "
+                    f"nobody would get this fake; bound are: {known}"
+                )
 
     async def _close(self) -> None:
         for database in self.wired.databases.values():
@@ -142,13 +163,25 @@ class Scenario:
         ]
         if not due:
             return False
-        self.clock.advance(max(min(due) - self.clock.now(), timedelta(0)))
+        self._move_to(min(due))
         return True
 
     async def advance(self, by: timedelta) -> None:
-        """Let time pass, then settle."""
-        self.clock.advance(by)
+        """Let time pass, settling at each moment for which a schedule or a delayed message is due, and at the end."""
+        until = self.clock.now() + by
+        while (due := await self._next_timer()) is not None and due <= until:
+            self._move_to(due)
+            await self.settle()
+        self._move_to(until)
         await self.settle()
+
+    async def _next_timer(self) -> datetime | None:
+        due = [await database.timers_next() for database in self.wired.databases.values()]
+        return min((each for each in due if each is not None), default=None)
+
+    def _move_to(self, moment: datetime) -> None:
+        """Settling may have gone past it, waiting for retries."""
+        self.clock.advance(max(moment - self.clock.now(), timedelta(0)))
 
     async def _collect(self) -> None:
         for name, database in self.wired.databases.items():
