@@ -19,6 +19,7 @@ from insula.kernel.errors import (
 )
 from insula.kernel.money import Money
 from insula.messages import MessageInvalid, UnknownRejection
+from insula.store.errors import MessageIdReused
 
 MESSAGE_ID = "018f2b6c-7a3e-7c1d-9f6e-2d1b7a5c4e90"
 
@@ -116,6 +117,11 @@ def test_a_failure_tells_its_status_and_nothing_of_the_inside(failure: Failure, 
 )
 def test_an_unavailable_service_says_when_to_try_again(failure: Failure, seconds: str) -> None:
     assert problem_of(failure).headers == (("retry-after", seconds),)
+
+
+def test_a_failure_of_the_clients_own_making_says_what_to_do() -> None:
+    shown = document(problem_of(MessageIdReused("use a new id for a new command")))
+    assert (shown["status"], shown["detail"]) == (422, "use a new id for a new command")
 
 
 def test_a_failure_that_knows_no_better_time_sends_no_retry_after() -> None:

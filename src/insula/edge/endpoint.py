@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from insula.edge.decoding import METHODS_WITH_BODY, RequestPlan
+from insula.messages.codec import decoder
 from insula.messages.message import Message, kind_of, result_type
 from insula.modules.declaration import HandlerDeclaration, RouteDeclaration
 from insula.modules.module import Module
@@ -22,7 +23,7 @@ class Endpoint:
     Parameters: `method`, upper case; `path`, with fields as "{name}", and `path_parameters`, their names in order;
     `status` of a success; `module` and `name` ("module.function") of the handler, and its `function`; `message`, the
     class; `result`, the type answered, NoneType for none; `plan`, how requests become messages; `is_command`, whether
-    it changes something; `has_answer`, whether a success has a body.
+    it changes something; `has_answer`, whether a success has a body; `read_answer`, what decodes that body.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Endpoint:
     plan: RequestPlan
     is_command: bool
     has_answer: bool
+    read_answer: Callable[[bytes], Any]
 
 
 def endpoint_of(module: Module, route: RouteDeclaration, handler: HandlerDeclaration) -> Endpoint:
@@ -57,6 +59,7 @@ def endpoint_of(module: Module, route: RouteDeclaration, handler: HandlerDeclara
         plan=RequestPlan(handler.message, route.parameters, reads_body=route.method in METHODS_WITH_BODY),
         is_command=kind_of(handler.message) == "command",
         has_answer=result is not types.NoneType and route.status not in STATUSES_WITHOUT_BODY,
+        read_answer=decoder(result),
     )
 
 

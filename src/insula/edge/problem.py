@@ -99,7 +99,7 @@ def refuse(status: int, code: str, detail: str, *headers: tuple[str, str]) -> Re
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that tells a client about an error; only a Rejection and a RequestRefused tell their own reason."""
+    """The problem that tells a client about an error; only what the client can mend tells its own reason."""
     if isinstance(error, Rejection):
         return _problem_of_rejection(error)
     if isinstance(error, RequestRefused):
@@ -146,7 +146,7 @@ def _problem_of_failure(error: Failure) -> Problem:
         status=error.status,
         code=error.code,
         title=TITLES.get(error.status, TITLES[500]),
-        detail=_FAILURE_DETAILS.get(error.status, _FAILURE_DETAIL),
+        detail=str(error) if 400 <= error.status <= 499 else _FAILURE_DETAILS.get(error.status, _FAILURE_DETAIL),
         headers=headers,
     )
 

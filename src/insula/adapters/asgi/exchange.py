@@ -17,7 +17,7 @@ from insula.edge.problem import MEDIA_TYPE, Problem, RequestRefused, problem_of,
 from insula.kernel.context import ANONYMOUS, Caller
 from insula.kernel.errors import Failure, Rejection, Unavailable
 from insula.kernel.ids import IdSource
-from insula.messages.codec import encode
+from insula.messages.codec import MessageInvalid, encode
 from insula.messages.message import Message
 
 logger = logging.getLogger("insula.http")
@@ -101,7 +101,7 @@ class Exchange:
                 result = await self._called(message, message_id, caller, headers, scope)
             finally:
                 self._under_way -= 1
-            body = encode(result) if endpoint.has_answer else b""
+            body = _encoded(endpoint, result) if endpoint.has_answer else b""
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -167,6 +167,18 @@ class Exchange:
             problem = problem.with_instance(message_id)
             more = ((MESSAGE_ID, message_id.encode("ascii")),) if endpoint.is_command else ()
         await respond_problem(scope, send, problem, *more)
+
+
+def _encoded(endpoint: Endpoint, result: object) -> bytes:
+    """The answer as JSON of the type that the API documents. A command's was checked before its commit."""
+    body = encode(result)
+    if not endpoint.is_command:
+        try:
+            endpoint.read_answer(body)
+        except MessageInvalid as error:
+            where = f"{error.path}: {error.reason}" if error.path else error.reason
+            raise Failure(f"{endpoint.name} answered {result!r:.80}, which is no {error.message}: {where}") from None
+    return body
 
 
 def _decode(

@@ -21,6 +21,14 @@ class StatementDenied(Failure):
     """A statement of the user's that would end or escape the unit of work."""
 
 
+class StatementForgotten(Failure):
+    """A handler made a statement and did not await it, so that it never ran."""
+
+
+class ValueOutOfRange(Failure, status=422):
+    """A number that SQLite cannot hold: its integers have 64 bits."""
+
+
 class UnitOver(InsulaError):
     """A unit of work was used after its handler had ended."""
 
@@ -51,6 +59,9 @@ def primary_code(error: BaseException) -> int:
 def machine_failure(error: BaseException, database: str) -> Failure | None:
     """The `Failure` that `error` stands for when the storage is at fault, or None when the statement is."""
     code = primary_code(error)
+    if isinstance(error, OverflowError) and "SQLite" in str(error):
+        # The client reads this: no place of the code in it. Whoever logs it names the handler.
+        return ValueOutOfRange(f"a number does not fit into 64 bits; send one from {-(2**63)} to {2**63 - 1}")
     reason = str(error.orig if isinstance(error, DBAPIError) else error)
     if code in _FULL:
         return StorageFull(f"{database}: the disk is full ({reason}); free space, nothing accepted is lost")

@@ -50,7 +50,7 @@ class Reader:
         """Run a statement that reads; raises `ReadOnly` when it would write."""
         try:
             return self._sql.execute(statement, parameters)
-        except DBAPIError as error:
+        except (DBAPIError, OverflowError) as error:
             if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
                 raise self._explained(error) from error
         loop = asyncio.get_running_loop()
@@ -72,15 +72,16 @@ class Reader:
         with interrupted_when(connection, lambda: self._clock.monotonic() > deadline, _STEPS_BETWEEN_CHECKS):
             try:
                 return sql.execute(statement, parameters)
-            except DBAPIError as error:
+            except (DBAPIError, OverflowError) as error:
                 if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
                     limit = f"longer than {self._query_timeout_seconds:g} s"
                     raise Failure(f"{self._database}: a query took {limit} and was stopped; add an index") from error
                 raise self._explained(error) from error
 
-    def _explained(self, error: DBAPIError) -> Exception:
+    def _explained(self, error: DBAPIError | OverflowError) -> Exception:
         if primary_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH):
-            return ReadOnly(f"{self._database}: a query changes nothing; make the message a Command ({error.orig})")
+            reason = getattr(error, "orig", error)
+            return ReadOnly(f"{self._database}: a query changes nothing; make the message a Command ({reason})")
         return machine_failure(error, self._database) or error
 
     def close(self) -> None:
