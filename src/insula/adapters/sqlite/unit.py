@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,7 +13,13 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Executable, Result, Row
 
 from insula.adapters.sqlite.connection import outside
-from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, UnitOver, machine_failure
+from insula.adapters.sqlite.errors import (
+    StatementDenied,
+    StatementForgotten,
+    TransactionLost,
+    UnitOver,
+    machine_failure,
+)
 from insula.adapters.sqlite.guard import place_of
 from insula.adapters.sqlite.orm import BoundSession, UnitSession
 from insula.adapters.sqlite.reader import Reader
@@ -65,6 +71,7 @@ class SqliteUnit:
         self.ended: BaseException | None = None
         self.lost = False
         self._saved = False
+        self._owed = 0
 
     # -- the user's verbs
 
@@ -82,16 +89,27 @@ class SqliteUnit:
             self._entities = BoundSession(self)
         return self._entities
 
-    async def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
+    # Not `async`: so a statement that is made and never awaited counts, and here the caller's line is certain.
+    def execute(self, statement: Statement, parameters: Parameters = None) -> Coroutine[Any, Any, Result[Any]]:
         """Run a statement, taking the turn first."""
+        self._owed += 1
+        return self._execute(statement, parameters, "" if self.writing else place_of(sys._getframe(1)))
+
+    def scalar(self, statement: Statement, parameters: Parameters = None) -> Coroutine[Any, Any, Any]:
+        """The first column of the first row."""
+        self._owed += 1
+        return self._scalar(statement, parameters, "" if self.writing else place_of(sys._getframe(1)))
+
+    async def _execute(self, statement: Statement, parameters: Parameters, place: str) -> Result[Any]:
+        self._owed -= 1
         if self.writing is None:
-            await self.begin(place_of(sys._getframe(1)))
+            await self.begin(place)
         return self.run(statement, parameters)
 
-    async def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
-        """The first column of the first row."""
+    async def _scalar(self, statement: Statement, parameters: Parameters, place: str) -> Any:
+        self._owed -= 1
         if self.writing is None:
-            await self.begin(place_of(sys._getframe(1)))
+            await self.begin(place)
         return self.run(statement, parameters).scalar()
 
     async def peek(self, statement: Statement, parameters: Parameters = None) -> Sequence[Row[Any]]:
@@ -214,6 +232,13 @@ class SqliteUnit:
     async def finish(self, value: Any) -> Any:
         """Write what leaves with the commit and keep everything; returns the future of durability, None if unused."""
         scope, departure = self._scope, self._scope.departure
+        if self._owed:
+            raise StatementForgotten(
+                f"{scope.place}: {self._owed} statement(s) were made and not awaited, so they did not run; "
+                "write `await work.execute(...)`. Nothing of this run is kept"
+            )
+        # Also where nobody will repeat it: what does not fit its type must not leave after a commit.
+        answer = None if scope.answer is None else scope.answer(value)
         leaving = departure is not None and (departure.envelopes or departure.timers)
         if self.writing is None:
             pending = self._entities is not None and self._entities.pending
@@ -231,8 +256,8 @@ class SqliteUnit:
             self._tables.save_timers(departure.timers)
         for step in scope.finally_:
             await step(self)
-        if scope.mark is not None and scope.answer is not None:
-            self._tables.answer(scope.mark, Answer(Outcome.DONE, scope.answer(value)))
+        if scope.mark is not None and answer is not None:
+            self._tables.answer(scope.mark, Answer(Outcome.DONE, answer))
         if self._saved:
             self._writer.statement(_KEEP_UNIT)
         self._writer.appended |= appended

@@ -1,0 +1,67 @@
+"""Statements that cannot run, or were never let run."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+
+from insula import Command, Module, Query, System, UnitOfWork
+from insula.adapters.sqlite.errors import StatementForgotten, ValueOutOfRange
+from insula.runtime.application import Application
+from insula.testing import Scenario
+
+TOO_LARGE = 2**63
+
+
+class Note(Command[None]):
+    """Note a number."""
+
+    number: int
+
+
+class Noted(Query[int]):
+    """How often the number was noted."""
+
+    number: int
+
+
+def noting(*, forgetful: bool = False) -> tuple[System, Table]:
+    """A module that notes numbers, and its table."""
+    module = Module("noting", tables=MetaData())
+    notes = Table("notes", module.tables, Column("number", Integer))
+
+    @module.handle(Note)
+    async def note(command: Note, work: UnitOfWork) -> None:
+        statement = work.execute(insert(notes), {"number": command.number})
+        if not forgetful:
+            await statement
+
+    @module.handle(Noted)
+    async def noted(query: Noted, work: UnitOfWork) -> int:
+        return len((await work.execute(select(notes).where(notes.c.number == query.number))).all())
+
+    return System("one", module), notes
+
+
+async def test_a_forgotten_await_fails_the_handler_instead_of_writing_nothing(tmp_path: Path) -> None:
+    system, _ = noting(forgetful=True)
+    async with Application(system, directory=tmp_path) as application:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # Python's own word for it, in passing
+            with pytest.raises(StatementForgotten, match=r"note \(test_statements\.py:\d+\): 1 statement"):
+                await application.bus.call(Note(number=1))
+
+
+async def test_an_integer_of_more_than_64_bits_is_the_callers_fault() -> None:
+    system, _ = noting()
+    async with Scenario(system) as scenario:
+        with pytest.raises(ValueOutOfRange, match="64 bits") as refused:
+            await scenario.call(Note(number=TOO_LARGE))
+        assert refused.value.status == 422
+        with pytest.raises(ValueOutOfRange):
+            await scenario.call(Noted(number=TOO_LARGE))
+        await scenario.call(Note(number=TOO_LARGE - 1))
+        assert await scenario.call(Noted(number=TOO_LARGE - 1)) == 1
