@@ -10,21 +10,18 @@ from typing import Any, Literal, TypeVar, overload
 from insula.kernel.clock import Clock
 from insula.kernel.context import ANONYMOUS, Caller, MessageContext, TraceContext
 from insula.kernel.deadline import Deadline
-from insula.kernel.errors import DeadlineExceeded, InsulaError
+from insula.kernel.errors import DeadlineExceeded
 from insula.kernel.ids import IdSource
 from insula.kernel.randomness import Randomness
-from insula.messages import Command, Message, Query, encode, encode_canonically
+from insula.messages import Command, Message, Query, encode, encode_canonically, kind_of
 from insula.messaging.dispatcher import NO_CONTEXT, Dispatcher, Handler, Invocation
+from insula.messaging.outgoing import NobodyHandles
 from insula.store.database import Mark
 from insula.store.errors import AskedWhileWriting
 
 R = TypeVar("R")
 Fidelity = Literal["direct", "wire"]
 Elsewhere = Callable[[Any, MessageContext], Awaitable[Any]]
-
-
-class NobodyHandles(InsulaError):
-    """No module of the system handles this message."""
 
 
 class Bus:
@@ -105,7 +102,7 @@ class Bus:
         if self._wire:
             message = handler.decode(encode(message))
         answer = await dispatcher.query(handler, message, NO_CONTEXT)
-        return handler.answers(encode(answer)) if self._wire else answer
+        return handler.over_the_wire(answer) if self._wire else answer
 
     async def deliver(self, message: Any, context: MessageContext, *, repeatable: bool = False) -> Any:
         """Hand a message to its handler under a given context."""
@@ -115,7 +112,10 @@ class Bus:
             return await elsewhere(message, context)
         found = self._handlers.get(cls)
         if found is None:
-            raise NobodyHandles(f"no module handles {cls.__name__}; add a handler, or its module to the System")
+            raise NobodyHandles(
+                f"no module handles {cls.__name__}; add a handler, or its module to the System; in a test "
+                f"`scenario.stub({cls.__name__}, answer)` stands in for it"
+            )
         dispatcher, handler = found
         if self._wire:
             message = handler.decode(encode(message))
@@ -127,7 +127,7 @@ class Bus:
                 fingerprint = hashlib.sha256(encode_canonically(message)).hexdigest()
                 mark = Mark(handler.name, context.message_id, fingerprint=fingerprint)
             answer = await dispatcher.command(handler, message, context, mark)
-        return handler.answers(encode(answer)) if self._wire else answer
+        return handler.over_the_wire(answer) if self._wire else answer
 
     def redirect(self, message: type[Message], elsewhere: Elsewhere) -> None:
         """Let `elsewhere` answer a message: the process where its handler runs, or a stub."""
@@ -155,6 +155,11 @@ class Ask:
     async def __call__(self, query: Query[R]) -> R:
         """Wait for the answer to a query."""
         invocation, context = self._invocation, self._invocation.context
+        if kind_of(type(query)) != "query":
+            raise TypeError(
+                f"{invocation.handler.place} asks {type(query).__name__}; ask takes a Query: "
+                "what changes something is sent, `work.send(...)`"
+            )
         writing = getattr(invocation.unit, "writing", None)
         if writing is not None:
             raise AskedWhileWriting(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +69,18 @@ class Handler:
     def checked_answer(self, value: Any) -> bytes:
         """The answer as JSON that can be read again, since it will be repeated. Raises AnswerInvalid."""
         body = encode(value)
-        try:
-            self.answers(body)
-        except MessageInvalid as error:
-            raise AnswerInvalid(f"{self.place} answered {value!r:.80}: {error}") from None
+        self._read_again(body, value)
         return body
+
+    def over_the_wire(self, value: Any) -> Any:
+        """The answer as a caller elsewhere would get it. Raises AnswerInvalid."""
+        return self._read_again(encode(value), value)
+
+    def _read_again(self, body: bytes, value: Any) -> Any:
+        try:
+            return self.answers(body)
+        except MessageInvalid as error:
+            raise AnswerInvalid(f"{self.place} answered {value!r:.80}: {error.reason}") from None
 
 
 class AnswerInvalid(Failure):
@@ -81,12 +88,18 @@ class AnswerInvalid(Failure):
 
 
 class Dispatcher:
-    """Runs the handlers of one module on its database."""
+    """Runs the handlers of one module on its database.
 
-    def __init__(self, module: str, database: Database, clock: Clock) -> None:
+    Parameters: `handled`, the commands that somebody takes, which may be sent (default: all may be).
+    """
+
+    def __init__(
+        self, module: str, database: Database, clock: Clock, handled: Container[type[Any]] | None = None
+    ) -> None:
         self.module = module
         self.database = database
         self._clock = clock
+        self._handled = handled
 
     def run(
         self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None, scope: Scope | None = None
@@ -97,7 +110,7 @@ class Dispatcher:
         """
         scope = scope or Scope(handler.place)
         scope.context = context
-        scope.departure = OutgoingMessages(self.module, handler.name, context, self._clock)
+        scope.departure = OutgoingMessages(self.module, handler.name, context, self._clock, self._handled)
         scope.mark = mark
         first = () if message is None else (message,)
 

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import timedelta
 from typing import Any
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import MessageContext
+from insula.kernel.errors import Failure, InsulaError
 from insula.kernel.ids import derive
-from insula.messages import Envelope, EnvelopeKind, Event, encode, key_of, kind_of
+from insula.messages import Envelope, EnvelopeKind, Event, MessageInvalid, decoder, encode, key_of, kind_of
 from insula.store.database import Timer
+
+
+class NobodyHandles(InsulaError):
+    """No module of the system handles this message."""
+
+
+class OutgoingInvalid(Failure):
+    """What a handler publishes or sends does not fit the types that the message declares."""
 
 
 class OutgoingMessages:
     """Collects during one run of a handler. Implements `Departure`.
 
+    Parameters: `handled`, the commands that somebody takes (default: nobody knows, so all may be sent).
+
     Ids are derived from the handled message, the handler and a count, so a handler that runs again publishes
     the same ids again.
     """
 
-    __slots__ = ("_clock", "_context", "_count", "_handler", "_module", "envelopes", "timers")
+    __slots__ = ("_clock", "_context", "_count", "_handled", "_handler", "_module", "envelopes", "timers")
 
-    def __init__(self, module: str, handler: str, context: MessageContext, clock: Clock) -> None:
+    def __init__(
+        self,
+        module: str,
+        handler: str,
+        context: MessageContext,
+        clock: Clock,
+        handled: Container[type[Any]] | None = None,
+    ) -> None:
         self._module = module
         self._handler = handler
         self._context = context
         self._clock = clock
+        self._handled = handled
         self._count = 0
         self.envelopes: list[Envelope] = []
         self.timers: list[Timer] = []
@@ -51,6 +71,17 @@ class OutgoingMessages:
         """Leave with the commit, or enter the log after `delay`."""
         if kind_of(type(command)) != "command":
             raise TypeError(f"send takes a Command, not {type(command).__name__}; events are published")
+        if delay is not None and not isinstance(delay, timedelta):
+            raise TypeError(
+                f"{self._handler}: send({type(command).__name__}, delay={delay!r}): delay is a timedelta, such as "
+                "timedelta(seconds=5)"
+            )
+        if self._handled is not None and type(command) not in self._handled:
+            # A sent command waits in the log for its handler: without one it would be lost and nobody told.
+            raise NobodyHandles(
+                f"{self._handler} sends {type(command).__name__}, which no module of the system handles; add a "
+                "handler, or its module to the System"
+            )
         envelope = self._envelope(command, "command", delay)
         if delay is None:
             self.envelopes.append(envelope)
@@ -69,10 +100,22 @@ class OutgoingMessages:
             version=cls.__version__,
             subject=key_of(message),
             time=now,
-            data=encode(message),
+            data=self._checked(message),
             correlation_id=context.correlation_id,
             causation_id=context.message_id,
             traceparent=None if context.trace is None else context.trace.format(),
             caller=context.caller.subject,
             expires_at=None if expires is None else now + expires + (delay or timedelta()),
         )
+
+    def _checked(self, message: Any) -> bytes:
+        """The message as JSON that can be read again: types are only checked by decoding, and later is too late."""
+        data = encode(message)
+        try:
+            decoder(type(message))(data)
+        except MessageInvalid as error:
+            where = f"{error.path}: {error.reason}" if error.path else error.reason
+            raise OutgoingInvalid(
+                f"{self._handler}: {type(message).__name__} does not fit its types: {where}"
+            ) from None
+        return data

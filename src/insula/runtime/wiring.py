@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -75,11 +75,13 @@ def wire(
     fidelity: Fidelity = "direct",
     only: Collection[str] | None = None,
     assembly: Assembly | None = None,
+    whole: bool = True,
 ) -> Wired:
     """Assemble `system` and connect it to SQLite files in `directory`.
 
     Parameters: `only`, the names of the modules that run in this process (default: all); `assembly`, the system put
-    together before. Raises `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
+    together before; `whole`, False when modules outside of `system` take commands too, as in a test of one module.
+    Raises `AssemblyError`, `ConfigurationError`, `AlreadyOpen`.
     """
     assembly = assembly or assembled(system)
     here = [module for module in system.modules if only is None or module.name in only]
@@ -87,11 +89,12 @@ def wire(
     handlers: dict[type[Message], tuple[Dispatcher, Handler]] = {}
     bus = Bus(handlers, clock, Uuid7(clock, randomness), randomness, fidelity=fidelity)
     wired = Wired(assembly, bus, {})
+    handled = assembly.handlers if whole else None
     try:
         for module in here:
             wired.databases[module.name] = _opened(module, configuration.store, surroundings, directory)
         for module in here:
-            _wire_module(module, wired, handlers, configuration.delivery, surroundings)
+            _wire_module(module, wired, handlers, configuration.delivery, surroundings, handled)
         for module in system.modules:
             _wire_log(module, wired, surroundings)
     except BaseException:
@@ -116,10 +119,11 @@ def _wire_module(
     handlers: dict[type[Message], tuple[Dispatcher, Handler]],
     delivery: Delivery,
     surroundings: Surroundings,
+    handled: Container[type[Message]] | None,
 ) -> None:
     """The handlers of one module, its receiver and its timers."""
     clock, database = surroundings.clock, wired.databases[module.name]
-    dispatcher = Dispatcher(module.name, database, clock)
+    dispatcher = Dispatcher(module.name, database, clock, handled)
     ports = _ports_of(wired, module, surroundings)
     consumers: dict[str, list[Handler]] = {}
     schedules = []
