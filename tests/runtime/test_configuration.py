@@ -38,6 +38,9 @@ def test_the_file_is_read_and_the_environment_overrides_it(tmp_path: Path) -> No
         ("[http]\nport = 70000\n", "http.port"),
         ("[delivery]\nattempts = 0\n", "delivery.attempts"),
         ("[http\n", "insula.toml"),
+        ("[http]\nprot = 1\n", "[http] has no key prot; did you mean port? There are host, port,"),
+        ("[htp]\nport = 1\n", "the file has no key htp; did you mean http? There are system, http,"),
+        ("[delivery]\nfirst_delay_seconds = 400\n", "longer than longest_delay_seconds, which is 300"),
     ],
 )
 def test_a_bad_file_is_refused_naming_file_key_and_expectation(tmp_path: Path, text: str, expected: str) -> None:

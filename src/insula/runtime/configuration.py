@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from typing import Annotated, Any
 import msgspec
 
 from insula.kernel.errors import ConfigurationError
+
+# How msgspec words this error.
+_UNKNOWN = "Object contains unknown field "
 
 FILE = "insula.toml"
 PREFIX = "INSULA_"
@@ -98,8 +102,29 @@ def _override(values: dict[str, Any], variable: str, text: str) -> None:
 
 def _checked(values: dict[str, Any], origin: str, *, strict: bool) -> Configuration:
     try:
-        return msgspec.convert(values, Configuration, strict=strict)
+        configuration = msgspec.convert(values, Configuration, strict=strict)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
-        key = where.rstrip("`").lstrip(".") or "the file"
-        raise ConfigurationError(f"{origin}: {key}: {reason}") from error
+        section = where.rstrip("`").lstrip(".")
+        unknown = reason.removeprefix(_UNKNOWN)
+        if unknown != reason:
+            raise ConfigurationError(f"{origin}: {_no_such_key(section, unknown.strip('`'))}") from error
+        raise ConfigurationError(f"{origin}: {section or 'the file'}: {reason}") from error
+    delivery = configuration.delivery
+    if delivery.first_delay_seconds > delivery.longest_delay_seconds:
+        raise ConfigurationError(
+            f"{origin}: delivery.first_delay_seconds is {delivery.first_delay_seconds:g}, longer than "
+            f"longest_delay_seconds, which is {delivery.longest_delay_seconds:g}; raise the latter"
+        )
+    return configuration
+
+
+def _no_such_key(section: str, key: str) -> str:
+    """What is wrong with a key that is not known, and which there are."""
+    keys = {field.name: field for field in msgspec.structs.fields(Configuration)}
+    kind = keys[section].type if section else Configuration
+    known = [field.name for field in msgspec.structs.fields(kind)]
+    near = difflib.get_close_matches(key, known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    where = f"[{section}]" if section else "the file"
+    return f"{where} has no key {key}; {meant}There are {', '.join(known)}"
