@@ -1,14 +1,17 @@
 """A start that fails lets go of everything; a stop waits for threads without blocking them."""
 
 import asyncio
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from insula import Command, Event, Module, System, UnitOfWork
-from insula.kernel.errors import Failure
+from insula.kernel.errors import ConfigurationError, Failure
 from insula.runtime.application import Application
+from insula.runtime.configuration import Configuration, Http, Store
+from insula.runtime.process import serve_system
 from insula.store.migration import MigrationFailed
 from insula.store.unit_of_work import SyncUnitOfWork
 
@@ -85,3 +88,12 @@ async def test_a_background_task_that_ends_makes_the_process_unready(
         await asyncio.sleep(0)
         assert not application.ready
         assert "restart the process" in caplog.text
+
+
+async def test_a_port_that_is_taken_is_found_before_any_file_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        http = Http(port=taken.getsockname()[1])
+        configuration = Configuration(http=http, store=Store(directory=str(tmp_path / "data")))
+        with pytest.raises(ConfigurationError, match=f"{http.port}: Address already in use"):
+            await serve_system(System("one", Module("working")), configuration)
+    assert not (tmp_path / "data").exists()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from insula.adapters.asgi.application import HttpApplication
 from insula.adapters.asgi.exchange import CallerOf
-from insula.adapters.asgi.server import serve
+from insula.adapters.asgi.server import check_address, serve
 from insula.edge.headers import Headers
 from insula.kernel.context import ANONYMOUS, Caller
 from insula.kernel.ids import Uuid7
@@ -33,6 +33,7 @@ async def serve_system(
     Parameters: `announce` is called with a line for the user when the system is ready and when it drains.
     Raises what `Application` raises, and `ConfigurationError` when the address cannot be used.
     """
+    check_address(configuration.http.host, configuration.http.port)  # before any file is migrated
     stopping = asyncio.Event()
     _handle_signals(stopping, announce)
     async with Application(system, configuration) as application:

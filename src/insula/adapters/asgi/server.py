@@ -59,6 +59,11 @@ async def serve(
         listener.close()
 
 
+def check_address(host: str, port: int) -> None:
+    """See that an address can be used, before anything expensive begins. Raises ConfigurationError."""
+    _listen(host, port).close()
+
+
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server without its own signal handlers, and with a word when it is ready."""
 
