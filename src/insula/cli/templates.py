@@ -12,6 +12,9 @@ version = "0.1.0"
 requires-python = ">=3.11"
 dependencies = ["insula"]
 
+[project.optional-dependencies]
+test = ["pytest"]
+
 [tool.pytest.ini_options]
 addopts = "--import-mode=importlib"
 pythonpath = ["."]
@@ -23,6 +26,7 @@ PACKAGE = '"""The $system system."""\n'
 SYSTEM = '''"""The modules that make up the system."""
 
 from insula import System
+
 from $system.$module.module import $module
 
 $system = System("$system", $module)
@@ -69,9 +73,10 @@ greeted = Table(
 SLICE = '''"""Say hello: one feature in one file."""
 
 from insula import UnitOfWork
+from sqlalchemy import insert
+
 from $system.$module.contract import Greeted, NameMissing, SayHello
 from $system.$module.module import greeted, $module
-from sqlalchemy import insert
 
 
 @$module.post("/greetings", status=201)
@@ -89,6 +94,7 @@ MODULE_TEST = '''"""Greeting somebody."""
 
 import pytest
 from insula.testing import Scenario
+
 from $system.$module.contract import Greeted, NameMissing, SayHello
 from $system.$module.module import $module
 
@@ -108,6 +114,7 @@ async def test_nobody_cannot_be_greeted() -> None:
 SLICE_ALONE = '''"""$Command: one feature in one file. Move the command to contract.py once others use it."""
 
 from insula import Command, UnitOfWork
+
 from $system.$module.module import $module
 
 
@@ -127,8 +134,8 @@ async def $slice(command: $Command, work: UnitOfWork) -> str:
 SLICE_TEST = '''"""$Command, alone."""
 
 from insula.testing import Scenario
-from $system.$module.$slice import $Command
-from $system.$module.module import $module
+
+$imports
 
 
 async def test_it_answers() -> None:
@@ -178,9 +185,10 @@ entries = Table(
 ADDED_SLICE = '''"""Add to $module: one feature in one file."""
 
 from insula import Context, UnitOfWork
-from $system.$module.contract import AddedTo$Module, AddTo$Module, NameMissing
-from $system.$module.module import entries, $module
 from sqlalchemy import insert
+
+from $system.$module.contract import AddedTo$Module, AddTo$Module, NameMissing
+from $system.$module.module import $own
 
 
 @$module.post("/$path", status=201)
@@ -199,6 +207,7 @@ ADDED_TEST = '''"""Adding to $module."""
 
 import pytest
 from insula.testing import Scenario
+
 from $system.$module.contract import AddedTo$Module, AddTo$Module, NameMissing
 from $system.$module.module import $module
 
