@@ -50,6 +50,38 @@ def test_check_fails_on_two_handlers_of_one_command(tmp_path: Path, monkeypatch:
     assert "twice.py:7" in result.output
 
 
+def test_a_target_without_a_colon_is_answered_with_how_to_write_it() -> None:
+    result = runner.invoke(application, ["check", "shop.system.shop"])
+    assert (result.exit_code, "write package.module:name, like shop.system:shop" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments,reason",
+    [
+        ("system json", "'json': is a module of Python's own"),
+        ("system pytest", "'pytest': is an installed package"),
+        ("system class", "'class': is a word of the Python language"),
+        ("system there", "there: exists already"),
+        ("module rooms", "rooms: write all of it, like booking/rooms"),
+        ("module nowhere/rooms", "nowhere: is no package"),
+        ("slice rooms/book", "rooms/book: write all of it, like booking/rooms/book_room"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_with_its_reason(
+    arguments: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    result = runner.invoke(application, ["new", *arguments.split()])
+    assert (result.exit_code, reason in result.output) == (2, True), result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_the_version_is_told() -> None:
+    result = runner.invoke(application, ["--version"])
+    assert (result.exit_code, result.output.split()[0]) == (0, "insula")
+
+
 @pytest.mark.parametrize("target", ["nothing.here:system", "shop.system:nothing", ""])
 def test_a_target_that_is_not_there_is_named(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -68,6 +100,9 @@ def test_a_new_system_runs_its_own_tests(tmp_path: Path, monkeypatch: pytest.Mon
         [sys.executable, "-m", "pytest", "-q"], capture_output=True, text=True, check=False, timeout=60
     )
     assert "5 passed" in outcome.stdout, outcome.stdout + outcome.stderr
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "I", "."]
+    sorted_ = subprocess.run(ruff, capture_output=True, text=True, check=False, timeout=60)
+    assert sorted_.returncode == 0, sorted_.stdout
     system = tmp_path / "booking" / "booking" / "system.py"
     both = system.read_text().replace("greetings)", "greetings, rooms)")
     system.write_text(both.replace("\n\nbooking =", "\nfrom booking.rooms.module import rooms\n\nbooking ="))

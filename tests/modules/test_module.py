@@ -78,7 +78,7 @@ def test_it_keeps_what_it_is_told_about_slices_migrations_and_contract() -> None
     orders = Module("orders", slices="shop.orders", migrations="migrations", contract="shop.orders.contract")
     assert (orders.slices, orders.migrations, orders.contract) == (
         "shop.orders",
-        Path("migrations"),
+        Path(__file__).parent / "migrations",
         "shop.orders.contract",
     )
 

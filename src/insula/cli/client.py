@@ -23,7 +23,8 @@ def request(directory: Path, method: str, path: str, body: Any = None) -> Any:
     """Send an admin request and return the decoded answer; raises `NotRunning`, or InsulaError with the reason."""
     found = presence.read(directory)
     if found is None:
-        raise NotRunning(f"{directory}: no process runs here; start one with `insula run`")
+        where = directory.absolute()
+        raise NotRunning(f"{where}: no process runs here; start one with `insula run`, or name another --directory")
     data = None if body is None else msgspec.json.encode(body)
     headers = {"authorization": f"Bearer {found.token}", "content-type": "application/json"}
     address = f"{found.url}{path}"  # always http on loopback: the process wrote it itself

@@ -6,37 +6,39 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
-from rich.console import Console
 
 from insula.cli.client import NotRunning, request
-from insula.cli.options import Config, DryRun, Json, Target
-from insula.cli.output import FAILED, explained, print_json, show
+from insula.cli.options import Config, Directory, DryRun, Json, Target, configured
+from insula.cli.output import FAILED, explained, print_json, say, show
 from insula.cli.target import find_system
 from insula.kernel.errors import ConfigurationError
 from insula.modules import Module, System
 from insula.runtime.application import Application
-from insula.runtime.configuration import Configuration, load
+from insula.runtime.configuration import Configuration
 from insula.runtime.inspection import Inspection
 from insula.store.database import Parked, ParkedState
 
-letters = typer.Typer(no_args_is_help=True, help="Messages that could not be handled: list, show, retry, drop.")
+letters = typer.Typer(
+    no_args_is_help=True,
+    help="Messages that could not be handled: list, show, retry, drop. Example: insula dead-letters list",
+)
 
 Which = Annotated[str, typer.Argument(help="module/number, as `list` prints it, or module/all.")]
-SystemOption = Annotated[str | None, typer.Option("--system", help="The system. Default: `system` in insula.toml.")]
 
 
 @letters.command("list")
 @explained
 def list_letters(
-    target: Target = None, config: Config = None, as_json: Json = False,
+    target: Target = None, directory: Directory = None, config: Config = None, as_json: Json = False,
     waiting: Annotated[bool, typer.Option("--waiting", help="Also what still waits for its next attempt.")] = False,
 ) -> None:  # fmt: skip
     """List dead letters.
 
     Example: insula dead-letters list shop.system:shop --waiting
     """
-    configuration = load(config)
+    configuration = configured(config, directory)
     system = find_system(target, configuration)
     rows = [
         (f"{module.name}/{each.sequence}", each.state.value, each.consumer, each.envelope.type, each.key,
@@ -46,60 +48,66 @@ def list_letters(
         if waiting or each.state is ParkedState.DEAD
     ]  # fmt: skip
     columns = ("letter", "state", "consumer", "message", "key", "attempts", "since", "error")
-    show("Dead letters", columns, rows, as_json=as_json)
+    show("Dead letters", columns, rows, as_json=as_json, whole="letter")
 
 
 @letters.command("show")
 @explained
-def show_letter(letter: Which, system: SystemOption = None, config: Config = None) -> None:
+def show_letter(letter: Which, target: Target = None, directory: Directory = None, config: Config = None) -> None:
     """Show a dead letter with its message, as JSON.
 
     Example: insula dead-letters show billing/3
     """
-    configuration = load(config)
-    found, module, chosen = _chosen(letter, system, configuration)
-    if not chosen:
-        raise ConfigurationError(f"{found.name}: {module.name} has no parked message {letter}")
-    print_json([{"letter": f"{module.name}/{each.sequence}", "error": each.error, "attempts": each.attempts,
-                 "envelope": {**_fields(each), "data": each.envelope.data.decode()}} for each in chosen])  # fmt: skip
+    _, module, chosen = _chosen(letter, target, configured(config, directory))
+    print_json(
+        [
+            {
+                "letter": f"{module.name}/{each.sequence}",
+                "error": each.error,
+                "attempts": each.attempts,
+                "envelope": {**_fields(each), "data": msgspec.Raw(each.envelope.data)},
+            }
+            for each in chosen
+        ]
+    )
 
 
 @letters.command("retry")
 @explained
-def retry(letter: Which, system: SystemOption = None, config: Config = None, dry_run: DryRun = False) -> None:
+def retry(
+    letter: Which, target: Target = None, directory: Directory = None, config: Config = None, dry_run: DryRun = False
+) -> None:
     """Let dead letters be tried again at once, with what waits behind them.
 
     Example: insula dead-letters retry billing/all
     """
-    _change("retry", letter, system, config, dry_run=dry_run)
+    _change("retry", letter, target, configured(config, directory), dry_run=dry_run)
 
 
 @letters.command("drop")
 @explained
-def drop(letter: Which, system: SystemOption = None, config: Config = None, dry_run: DryRun = False) -> None:
+def drop(
+    letter: Which, target: Target = None, directory: Directory = None, config: Config = None, dry_run: DryRun = False
+) -> None:
     """Give dead letters up for good: they count as taken, and their keys flow on.
 
     Example: insula dead-letters drop billing/3 --dry-run
     """
-    _change("drop", letter, system, config, dry_run=dry_run)
+    _change("drop", letter, target, configured(config, directory), dry_run=dry_run)
 
 
-def _change(action: str, letter: str, target: str | None, config: Path | None, *, dry_run: bool) -> None:
-    configuration = load(config)
+def _change(action: str, letter: str, target: str | None, configuration: Configuration, *, dry_run: bool) -> None:
     system, module, chosen = _chosen(letter, target, configuration)
     sequences = [each.sequence for each in chosen]
-    if not sequences:
-        Console(stderr=True).print(f"{module.name} has no such parked message: {letter}")
-        raise SystemExit(FAILED)
     if dry_run:
-        Console().print(f"would {action} {len(sequences)} of {module.name}: {sequences}")
+        say(f"would {action} {len(sequences)} of {module.name}: {sequences}")
         return
     directory = Path(configuration.store.directory)
     try:
         changed = request(directory, "POST", f"/_insula/dead-letters/{module.name}/{action}", sequences)["changed"]
     except NotRunning:
         changed = asyncio.run(_change_offline(system, configuration, module, action, sequences))
-    Console().print(f"{action}: {changed} of {module.name}")
+    say(f"{action}: {changed} of {module.name}")
 
 
 async def _change_offline(
@@ -122,10 +130,15 @@ def _chosen(letter: str, target: str | None, configuration: Configuration) -> tu
     if module is None or not (which.isdecimal() or which == "all"):
         names = ", ".join(each.name for each in system.modules)
         raise ConfigurationError(f"{letter}: write module/number or module/all; modules are {names}")
-    parked = _parked(system, configuration, module)
-    if which == "all":
-        return system, module, [each for each in parked if each.state is ParkedState.DEAD]
-    return system, module, [each for each in parked if each.sequence == int(which)]
+    chosen = [
+        each
+        for each in _parked(system, configuration, module)
+        if (each.state is ParkedState.DEAD if which == "all" else each.sequence == int(which))
+    ]
+    if not chosen:
+        say(f"{module.name} has no such parked message: {letter}; `insula dead-letters list` shows them", stderr=True)
+        raise SystemExit(FAILED)
+    return system, module, chosen
 
 
 def _parked(system: System, configuration: Configuration, module: Module) -> list[Parked]:

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from typing import Annotated
+
 import typer
 
-from insula.cli import inspecting, letters, running, scaffolding, simulating
+from insula.cli import developing, inspecting, letters, running, scaffolding, simulating, tracing
+from insula.cli.output import say
 
 application = typer.Typer(
     name="insula",
-    help="Write service systems as modules; run them as one process.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"insula {importlib.metadata.version('insula')}")
+        raise typer.Exit
+
+
+@application.callback()
+def insula(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Write service systems as modules; run them as one process. Example: insula run shop.system:shop"""
+
+
 application.command()(running.run)
-application.command()(running.dev)
+application.command()(developing.dev)
 application.command()(running.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)
-application.command()(inspecting.trace)
+application.command()(tracing.trace)
 application.add_typer(simulating.simulate, name="simulate")
-application.add_typer(inspecting.events, name="events")
+application.add_typer(tracing.events, name="events")
 application.add_typer(letters.letters, name="dead-letters")
 application.add_typer(scaffolding.new, name="new")
 

@@ -42,7 +42,8 @@ class Module:
 
     Parameters: `name`, lower-case letters, digits, "-" and "_"; `tables`, the metadata of the module's own tables;
     `slices`, a package whose modules declare handlers, imported when the system is assembled; `migrations`, a folder of
-    numbered files; `contract`, the one Python module that other modules may import.
+    numbered files, beside the file that makes the module unless the path is absolute; `contract`, the one Python module
+    that other modules may import.
     Raises TypeError for a name that cannot be a file, a role and a path.
     """
 
@@ -59,9 +60,10 @@ class Module:
             raise TypeError(f"Module({name!r}): a name is lower-case letters, digits, - and _, at most 63")
         self.name = name
         self.slices = slices
-        self.migrations = Path(migrations) if migrations is not None else None
         self.contract = contract
         self.place = Place.of_frame(sys._getframe(1), f"module {name!r}")
+        # Not beside the folder in which the process happens to be started.
+        self.migrations = None if migrations is None else Path(self.place.file).absolute().parent / migrations
         self._tables = tables
         self._declarations: list[Declaration] = []
 

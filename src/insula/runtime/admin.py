@@ -20,6 +20,7 @@ class ModuleStatus(msgspec.Struct, frozen=True):
     log: int
     parked: int
     dead: int
+    delayed: int
     handled: int
 
 
@@ -50,7 +51,8 @@ async def status_of(application: Application) -> Status:
         parked = await database.parked_list(dead_only=False, limit=10_000)
         dead = sum(1 for each in parked if each.state == "dead")
         head = await database.log_head()
-        modules.append(ModuleStatus(name, head, len(parked), dead, wired.receivers[name].handled))
+        (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
+        modules.append(ModuleStatus(name, head, len(parked), dead, delayed, wired.receivers[name].handled))
     relays = []
     for relay in wired.relays:
         waiting = len(await relay.source.log_after(relay.position, relay.receiver.types, 10_000))

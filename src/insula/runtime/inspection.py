@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,17 +13,20 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import text
 
 from insula.adapters.sqlite.connection import Connection, open_reader, sqlalchemy_connection
-from insula.adapters.sqlite.tables import LOG_COLUMNS, envelope_of, parked_of
+from insula.adapters.sqlite.faults import faults_of
+from insula.adapters.sqlite.tables import LOG_COLUMNS, answer_of, envelope_of, parked_of, timer_of
 from insula.kernel.errors import ConfigurationError
 from insula.messages import Envelope
 from insula.modules import Module, System
 from insula.runtime.configuration import Configuration
-from insula.store.database import Parked
+from insula.store.database import Answer, Parked, Timer
 from insula.store.unit_of_work import Parameters, Statement, executable
 
 _PAGE = 1000
 _LOG = text(f"select {LOG_COLUMNS} from insula_log where position > :after order by position limit :limit")
 _PARKED = text("select * from insula_parked order by sequence")
+_TAKEN = text("select consumer, outcome, answer, time from insula_inbox where message_id = :message_id order by time")
+_DELAYED = text("select * from insula_timer where schedule = '' order by due")
 
 
 class Inspection:
@@ -55,13 +59,18 @@ class Inspection:
             path = self._directory / f"{module.name}.db"
             try:
                 if not path.is_file():
-                    raise FileNotFoundError("no such file; has the system run here?")
+                    raise FileNotFoundError("no such file; has the system run here? --directory names another folder")
                 reader = open_reader(path)
                 self._readers.append(reader)
                 self._open[module.name] = sqlalchemy_connection(reader)
             except (sqlite3.Error, OSError) as error:
-                raise ConfigurationError(f"{path}: {error}") from error
+                raise ConfigurationError(f"{path.absolute()}: {error}") from error
         return self._open[module.name]
+
+    def faults(self, module: Module) -> Sequence[str]:
+        """Why the module would not start on its file, a line each; nothing when it would, or has no file yet."""
+        path = self._directory / f"{module.name}.db"
+        return faults_of(path, module.name, module.tables, module.migrations)
 
     def rows(self, module: Module, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
         """The rows of a statement on one module's data."""
@@ -84,3 +93,12 @@ class Inspection:
     def parked(self, module: Module) -> Sequence[Parked]:
         """The module's parked messages, dead letters among them."""
         return [parked_of(row) for row in self.rows(module, _PARKED)]
+
+    def taken(self, module: Module, message_id: str) -> Sequence[tuple[str, Answer, datetime]]:
+        """Who of the module took a message, how it ended and when, as far as that is still remembered."""
+        rows = self.rows(module, _TAKEN, {"message_id": message_id})
+        return [(row[0], answer_of((row[1], row[2], "")), datetime.fromisoformat(row[3])) for row in rows]
+
+    def delayed(self, module: Module) -> Sequence[Timer]:
+        """The commands that the module has sent and that are not due yet."""
+        return [timer_of(row) for row in self.rows(module, _DELAYED)]

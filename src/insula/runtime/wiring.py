@@ -26,6 +26,7 @@ from insula.modules import Assembly, HandlerDeclaration, Module, System, assembl
 from insula.runtime.configuration import Configuration, Delivery, Store
 from insula.runtime.surroundings import Surroundings
 from insula.store.log import Log
+from insula.store.migration import found_in
 from insula.store.unit_of_work import SyncUnitOfWork, UnitOfWork
 
 _PORTS: frozenset[Any] = frozenset((Context, Caller, Clock))
@@ -183,10 +184,21 @@ def _constant(value: Any) -> Port:
     return lambda _: value
 
 
+def migration_problems(system: System) -> list[str]:
+    """What is wrong with the modules' folders of migrations, whatever has been applied."""
+    problems = []
+    for module in system.modules:
+        try:
+            if module.migrations is not None:
+                found_in(module.migrations, module.name)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    return problems
+
+
 def prepare(wired: Wired) -> Sequence[str]:
     """Migrate every module's database; returns what was done, a line each."""
     done: list[str] = []
     for module in wired.modules:
-        migrations = None if module.migrations is None else Path(module.migrations)
-        done.extend(wired.databases[module.name].prepare(module.tables, migrations))
+        done.extend(wired.databases[module.name].prepare(module.tables, module.migrations))
     return done

@@ -44,13 +44,16 @@ class Applied:
     checksum: str
 
 
-def found_in(folder: Path) -> Sequence[Migration]:
+def found_in(folder: Path, owner: str) -> Sequence[Migration]:
     """The migrations of a folder in order.
 
+    Parameters: `owner`, the module whose they are, for errors.
     Raises ConfigurationError for a missing folder, a file whose name does not fit, and a number used twice.
     """
     if not folder.is_dir():
-        raise ConfigurationError(f"{folder}: no such folder of migrations; create it or drop migrations=")
+        raise ConfigurationError(
+            f"module {owner!r}: {folder.absolute()}: no such folder of migrations; create it or drop migrations="
+        )
     found: dict[int, Migration] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".sql", ".py") or path.name == "__init__.py":

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import MetaData
 
 from insula.adapters.sqlite.commit_thread import Committer, CommitThread
 from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure
+from insula.adapters.sqlite.faults import missing_columns
 from insula.adapters.sqlite.guard import guarded
 from insula.adapters.sqlite.lock import FileLock
 from insula.adapters.sqlite.migrate import migrate
@@ -301,15 +302,6 @@ def _opened(path: Path) -> Connection:
 def _create_missing(connection: Connection, tables: MetaData, path: Path) -> None:
     """Make the tables that are missing; refuse to guess how an existing one should change."""
     sql = sqlalchemy_connection(connection)
-    present = inspect(sql)
-    for table in tables.sorted_tables:
-        if not present.has_table(table.name):
-            continue
-        columns = {column["name"] for column in present.get_columns(table.name)}
-        missing = [column.name for column in table.columns if column.name not in columns]
-        if missing:
-            raise ConfigurationError(
-                f"{path}: table {table.name} has no column {', '.join(missing)}; write a migration "
-                "(Module(migrations=...)), or delete the file if its data does not matter"
-            )
+    for fault in missing_columns(sql, tables, path):
+        raise ConfigurationError(fault)
     tables.create_all(sql)

@@ -26,17 +26,22 @@ def migrate(connection: Connection, clock: Clock, owner: str, folder: Path | Non
     Raises `MigrationFailed` naming file and reason, `MigrationEdited` when an applied file has changed.
     """
     connection.execute(_TABLE)
-    applied = _apply(connection, clock, FRAMEWORK_OWNER, found_in(FRAMEWORK))
+    applied = _apply(connection, clock, FRAMEWORK_OWNER, found_in(FRAMEWORK, FRAMEWORK_OWNER))
     if folder is not None:
-        applied = [*applied, *_apply(connection, clock, owner, found_in(folder))]
+        applied = [*applied, *_apply(connection, clock, owner, found_in(folder, owner))]
     return applied
 
 
-def _apply(connection: Connection, clock: Clock, owner: str, found: Sequence[Migration]) -> Sequence[Migration]:
+def applied_to(connection: Connection, owner: str) -> Sequence[Applied]:
+    """What the file says was applied of one owner's migrations, in order."""
     rows = connection.execute(
         "select number, name, checksum from insula_migration where owner = ? order by number -- insula", (owner,)
     ).fetchall()
-    outstanding = pending(found, [Applied(*row) for row in rows], owner)
+    return [Applied(*row) for row in rows]
+
+
+def _apply(connection: Connection, clock: Clock, owner: str, found: Sequence[Migration]) -> Sequence[Migration]:
+    outstanding = pending(found, applied_to(connection, owner), owner)
     for migration in outstanding:
         # Off while a table is rebuilt, or dropping the old one deletes what refers to it; checked before the commit.
         connection.execute("pragma foreign_keys=off -- insula")

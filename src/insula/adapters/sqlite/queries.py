@@ -57,7 +57,8 @@ _RECURRING = text("select identifier, due, schedule, envelope from insula_timer 
 
 _PRUNE_MARKS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
-    " where source = :source and position > 0 and position <= :position limit :limit) -- insula"
+    " where source = :source and position > 0 and position <= :position"
+    " and (outcome = 'done' or time < :before) limit :limit) -- insula"  # how others ended is all that an operator can find
 )
 _PRUNE_ANSWERS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
@@ -160,10 +161,10 @@ class Queries:
         async def body(unit: Unit) -> int:
             await unit.turn()
             statement = self._writer.statement
-            deleted = 0
+            deleted, old = 0, {"before": timestamp(answers_before), "limit": limit}
             for source, position in marks.items():
-                deleted += statement(_PRUNE_MARKS, {"source": source, "position": position, "limit": limit}).rowcount
-            deleted += statement(_PRUNE_ANSWERS, {"before": timestamp(answers_before), "limit": limit}).rowcount
+                deleted += statement(_PRUNE_MARKS, {**old, "source": source, "position": position}).rowcount
+            deleted += statement(_PRUNE_ANSWERS, old).rowcount
             values = {"below": log_below, "before": timestamp(log_before), "limit": limit}
             return deleted + statement(_PRUNE_LOG, values).rowcount
 
