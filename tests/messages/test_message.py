@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import sys
 from datetime import date, timedelta
 from enum import Enum
@@ -272,6 +273,19 @@ def test_a_wrong_class_keyword_is_refused_with_the_reason(base: Any, keywords: d
             field: str
 
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("base", "keywords"), [(Command, {}), (Event, {"key": "nope"}), (Query[int], {"rejects": (1,)})]
+)
+def test_a_wrong_class_is_refused_naming_its_class_statement(base: Any, keywords: dict[str, Any]) -> None:
+    line = inspect.currentframe().f_lineno + 3  # type: ignore[union-attr]
+    with pytest.raises(TypeError) as refused:
+
+        class Wrong(base, **keywords):
+            field: str
+
+    assert str(refused.value).endswith(f"({__file__}:{line})")
 
 
 @pytest.mark.parametrize("annotation", [float, tuple[str, ...], bytes, bool, msgspec.UnsetType | str])

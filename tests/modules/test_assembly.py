@@ -8,6 +8,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from insula.kernel.errors import AssemblyError
 from insula.messages import Command, Event, Query
+from insula.messaging.bus import Bus
 from insula.modules import Assembly, Module, System, assemble
 
 THIS_FILE = __file__
@@ -140,6 +141,19 @@ def test_a_port_that_nobody_provides_is_refused_naming_the_handler_and_where_to_
     (problem,) = problems(orders)
     assert f"({at(line)}): parameter 'payments' asks for Payments, which nobody provides" in problem
     assert f"bind it in module 'orders' ({at(module_line)})" in problem
+
+
+def test_what_is_no_port_is_refused_with_what_to_do_instead() -> None:
+    orders = Module("orders")
+
+    @orders.handle(PlaceOrder)
+    async def place_order(command: PlaceOrder, region: str, bus: Bus, placed: OrderPlaced) -> None: ...
+
+    text, bus, message = problems(orders)
+    assert "parameter 'region' asks for str" in text
+    assert "give it a class of its own and bind that" in text
+    assert "reads others through Ask" in bus
+    assert "a handler takes one message, first" in message
 
 
 def test_a_port_that_only_another_module_has_bound_is_refused_naming_that_place() -> None:

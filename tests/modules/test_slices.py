@@ -96,6 +96,15 @@ def test_a_slice_that_fails_to_import_is_named_with_the_error_and_its_place(file
     assert isinstance(refused.value.__cause__, ModuleNotFoundError)
 
 
+def test_a_slice_with_a_wrong_message_is_named_by_its_own_line_only(files: Files) -> None:
+    files.write({"place_order.py": "from insula import Command\n\nclass Cancel(Command):\n    order: str\n"})
+    with pytest.raises(AssemblyError) as refused:
+        assemble(System("shop", files.module()))
+    text = str(refused.value)
+    assert text.count("place_order.py:3") == 1
+    assert "insula/messages" not in text
+
+
 def test_each_slice_that_fails_is_named_and_the_others_are_still_checked(files: Files) -> None:
     files.write(
         {

@@ -64,9 +64,13 @@ class MessageMeta(msgspec.StructMeta):
         cls.__place__ = (statement.f_code.co_filename, statement.f_lineno)
         cls.__is_checked__ = namespace.get("__module__") == __name__
         cls.__kind__ = None if cls.__is_checked__ else _inherited_kind(cls)
-        cls.__result_type__ = None if cls.__is_checked__ else _declared_result(cls)
+        cls.__result_type__ = None
         if not cls.__is_checked__:
-            _check_keywords(cls)
+            try:
+                cls.__result_type__ = _declared_result(cls)
+                _check_keywords(cls)
+            except TypeError as error:
+                raise TypeError(f"{error} ({cls.__place__[0]}:{cls.__place__[1]})") from None
             try:
                 check_message(cast("type[Message]", cls))
             except NameError:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from insula.kernel.cron import next_fire
 from insula.kernel.errors import ConfigurationError
 from insula.messages.immutability import shown
+from insula.messages.message import MessageMeta
 from insula.modules.declaration import (
     BindingDeclaration,
     HandlerDeclaration,
@@ -107,6 +108,13 @@ def _where_bound(port: Any, module: Module, bindings: Mapping[Module, Mapping[An
     for other, bound in bindings.items():
         if port in bound:
             return f"only {other.name} has it ({bound[port].place}); bind it in {module.place} too"
+    if isinstance(port, MessageMeta):
+        return "a handler takes one message, first; ask for others through Ask, or declare another handler"
+    home, name = getattr(port, "__module__", ""), getattr(port, "__name__", "")
+    if home == "builtins":
+        return f"ports go by type, and much is a {name}; give it a class of its own and bind that in {module.place}"
+    if (home, name) == ("insula.messaging.bus", "Bus"):
+        return "a handler reads others through Ask and has them work through UnitOfWork.send; the Bus is for outside"
     return f"bind it in {module.place}: `bind({shown(port)}, ...)`"
 
 

@@ -6,8 +6,11 @@ import importlib
 import pkgutil
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from insula.modules.module import Module
+
+_INSULA = str(Path(__file__).parents[1])
 
 
 def import_slices(module: Module) -> list[tuple[str, Exception]]:
@@ -47,5 +50,7 @@ def _described(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [frame for frame in frames if "importlib" not in frame.filename] or list(frames)
-    return f"{type(error).__name__}: {error} ({outside[-1].filename}:{outside[-1].lineno})"
+    users = [frame for frame in frames if "importlib" not in frame.filename and _INSULA not in frame.filename]
+    last = (users or list(frames))[-1]
+    place, text = f"{last.filename}:{last.lineno}", f"{type(error).__name__}: {error}"
+    return text if place in text else f"{text} ({place})"
