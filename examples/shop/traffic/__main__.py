@@ -107,6 +107,7 @@ async def travel(
     connector = aiohttp.TCPConnector(limit=in_flight)
     timeout = aiohttp.ClientTimeout(total=ATTEMPT_SECONDS)
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as session:
+        await _say_if_away(session, url, patience_seconds)
         with ProgressBars(*columns, console=Console(stderr=True)) as bars:
             client = ShopClient(session, clock, SeededRandomness(seed), patience_seconds=patience_seconds)
             journey = Journey(
@@ -119,6 +120,18 @@ async def travel(
                 patience_seconds=patience_seconds,
             )
             return await journey.run(workload)
+
+
+async def _say_if_away(session: aiohttp.ClientSession, url: str, patience_seconds: float) -> None:
+    """Patience is for a shop that restarts; whoever has none running should hear of it first."""
+    try:
+        await (await session.get("/_insula/health")).read()
+    except (aiohttp.ClientError, OSError) as error:
+        print(
+            f"no shop answers at {url} ({error}); start it with `make run`, or give its --url. "
+            f"Trying for {patience_seconds:g} s",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

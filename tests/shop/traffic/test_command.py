@@ -23,6 +23,8 @@ def test_it_exits_with_1_where_no_shop_answers(command: typer.Typer) -> None:
     numbers = json.loads(result.stdout)
     assert (result.exit_code, numbers["orders"], numbers["placed"]) == (1, 3, 0)
     assert "Cannot connect" in numbers["troubles"][0]
+    assert "no shop answers at http://127.0.0.1:9" in result.stderr
+    assert "start it with `make run`" in result.stderr
 
 
 def test_it_exits_with_2_where_the_folder_is_none(tmp_path: Path, command: typer.Typer) -> None:
