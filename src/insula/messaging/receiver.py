@@ -218,7 +218,10 @@ class Receiver:
         attempts = head.attempts + 1
         state, due = self._verdict(handler, attempts, error)
         if state is ParkedState.DEAD:
-            _log.error("%s: %s is a dead letter after %d attempts: %s", handler.name, head.envelope.id, attempts, error)
+            _log.error(
+                "%s: %s %s is dead letter %s/%d after %d attempts: %s", handler.name, head.envelope.type,
+                head.envelope.id, self.module, head.sequence, attempts, _described(error),
+            )  # fmt: skip
 
         async def body(unit: Unit) -> None:
             await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=_described(error))
