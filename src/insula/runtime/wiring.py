@@ -93,7 +93,8 @@ def wire(
     handled = assembly.handlers if whole else None
     try:
         for module in here:
-            wired.databases[module.name] = _opened(module, configuration.store, surroundings, directory)
+            owners = {table: each.name for each in system.modules if each is not module for table in each.table_names}
+            wired.databases[module.name] = _opened(module, configuration.store, surroundings, directory, owners)
         for module in here:
             _wire_module(module, wired, handlers, configuration.delivery, surroundings, handled)
         for module in system.modules:
@@ -105,12 +106,15 @@ def wire(
     return wired
 
 
-def _opened(module: Module, store: Store, surroundings: Surroundings, directory: Path) -> SqliteDatabase:
+def _opened(
+    module: Module, store: Store, surroundings: Surroundings, directory: Path, owners: Mapping[str, str]
+) -> SqliteDatabase:
     committer = surroundings.committer
     return SqliteDatabase(
         directory / f"{module.name}.db", module.name, surroundings.clock,
         busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
         committer=None if committer is None else committer(module.name), threads=surroundings.threads,
+        owners=owners,
     )  # fmt: skip
 
 

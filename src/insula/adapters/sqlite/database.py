@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 
 from insula.adapters.sqlite.commit_thread import Committer, CommitThread
 from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
-from insula.adapters.sqlite.errors import machine_failure
+from insula.adapters.sqlite.errors import machine_failure, table_missing
 from insula.adapters.sqlite.faults import missing_columns
 from insula.adapters.sqlite.guard import guarded
 from insula.adapters.sqlite.lock import FileLock
@@ -47,7 +47,8 @@ class SqliteDatabase(Queries):
     Parameters: `path`, the file, made if missing; `name`, the module's; `busy_timeout_seconds`, how long a foreign
     program may hold the file before a unit fails (default 5); `query_timeout_seconds`, after which a long read is
     stopped (default 30); `committer`, what runs COMMIT (default: a thread); `threads`, False to run synchronous bodies
-    on the loop, holding the turn from their start (the simulator).
+    on the loop, holding the turn from their start (the simulator); `owners`, table -> module, of tables that lie
+    elsewhere, for errors.
     Raises `AlreadyOpen`, and `ConfigurationError` for a file that cannot be used.
     """
 
@@ -61,6 +62,7 @@ class SqliteDatabase(Queries):
         query_timeout_seconds: float = 30,
         committer: Committer | None = None,
         threads: bool = True,
+        owners: Mapping[str, str] | None = None,
     ) -> None:
         self._name = name
         self._path = path
@@ -72,6 +74,7 @@ class SqliteDatabase(Queries):
         except BaseException:
             self._lock.release()
             raise
+        self._owners = owners or {}
         self._prepared = False
         self._alone_in_line = asyncio.Lock()
         self._on_threads: set[asyncio.Future[Any]] = set()
@@ -107,7 +110,8 @@ class SqliteDatabase(Queries):
         )  # fmt: skip
         self._tables = BookKeeping(self._writer.statement, self._clock)
         self._reader = Reader(
-            self._path, self._name, self._clock, query_timeout_seconds=self._query_timeout_seconds
+            self._path, self._name, self._clock,
+            query_timeout_seconds=self._query_timeout_seconds, owners=self._owners,
         )  # fmt: skip
         self._prepared = True
         return done
@@ -178,7 +182,7 @@ class SqliteDatabase(Queries):
                 continue
             except Exception as error:
                 if alone or not unit.lost:
-                    _raise_as_failure(error, scope.place)
+                    _raise_as_failure(error, scope.place, self._owners)
                     raise
                 alone = True
                 continue
@@ -276,9 +280,9 @@ def _without_stop_iteration(body: Callable[[Any], Value], unit: object, place: s
         raise RuntimeError(f"{place} raised StopIteration; give next() a default") from error
 
 
-def _raise_as_failure(error: BaseException, place: str) -> None:
-    """Raise what SQLite reported in Insula's words; return for errors that are not the storage's fault."""
-    failure = machine_failure(error, place)
+def _raise_as_failure(error: BaseException, place: str, owners: Mapping[str, str]) -> None:
+    """Raise what SQLite reported in Insula's words; return for errors that are the statement's own."""
+    failure = machine_failure(error, place) or table_missing(error, place, owners)
     if failure is not None:
         raise failure from error
 

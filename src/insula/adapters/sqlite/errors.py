@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Mapping
 
 from sqlalchemy.exc import DBAPIError
 
@@ -29,6 +31,10 @@ class ValueOutOfRange(Failure, status=422):
     """A number that SQLite cannot hold: its integers have 64 bits."""
 
 
+class TableMissing(Failure):
+    """A statement names a table that is not in the module's own file."""
+
+
 class UnitOver(InsulaError):
     """A unit of work was used after its handler had ended."""
 
@@ -47,6 +53,23 @@ _BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
 _UNAVAILABLE = frozenset(
     (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM)
 )
+
+_NO_TABLE = re.compile(r"no such table: (?:main\.)?(\S+)")
+
+
+def table_missing(error: BaseException, place: str, owners: Mapping[str, str]) -> TableMissing | None:
+    """What to say when SQLite knows no such table, None for other errors.
+
+    Parameters: `owners`, table -> module, of the tables that other modules own.
+    """
+    if not isinstance(error, DBAPIError) or (found := _NO_TABLE.search(str(error.orig))) is None:
+        return None
+    table = found[1]
+    owner = owners.get(table)
+    advice = "declare it in the module's tables=, or make it in a migration"
+    if owner is not None:
+        advice = f"it belongs to module {owner}, in a file of its own: ask {owner} for it, or listen to its events"
+    return TableMissing(f"{place}: no such table: {table}; {advice}")
 
 
 def primary_code(error: BaseException) -> int:

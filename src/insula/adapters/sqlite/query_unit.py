@@ -28,15 +28,15 @@ class QueryUnit:
 
     async def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a statement that reads."""
-        return await self._reader.result(executable(statement), parameters)
+        return await self._reader.result(executable(statement), parameters, self._place)
 
     async def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
         """The first column of the first row, or None."""
-        return (await self._reader.result(executable(statement), parameters)).scalar()
+        return (await self._reader.result(executable(statement), parameters, self._place)).scalar()
 
     async def peek(self, statement: Statement, parameters: Parameters = None) -> Sequence[Row[Any]]:
         """The same rows as `execute` gives."""
-        return (await self._reader.result(executable(statement), parameters)).all()
+        return (await self._reader.result(executable(statement), parameters, self._place)).all()
 
     def publish(self, event: Event) -> NoReturn:
         """Refused."""
@@ -61,7 +61,7 @@ class SyncQueryUnit:
 
     def execute(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """Run a statement that reads."""
-        return self._reader.result_in_thread(executable(statement), parameters)
+        return self._reader.result_in_thread(executable(statement), parameters, self._place)
 
     def scalar(self, statement: Statement, parameters: Parameters = None) -> Any:
         """The first column of the first row, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import Executable, Result, Row
 from sqlalchemy.exc import DBAPIError
 
 from insula.adapters.sqlite.connection import Connection, interrupted_when, open_reader, sqlalchemy_connection
-from insula.adapters.sqlite.errors import machine_failure, primary_code
+from insula.adapters.sqlite.errors import machine_failure, primary_code, table_missing
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
 from insula.store.errors import ReadOnly
@@ -31,10 +31,19 @@ _THREADS = 4
 class Reader:
     """Committed rows of one SQLite file."""
 
-    def __init__(self, path: Path, database: str, clock: Clock, *, query_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        database: str,
+        clock: Clock,
+        *,
+        query_timeout_seconds: float,
+        owners: Mapping[str, str] | None = None,
+    ) -> None:
         self._path = path
         self._database = database
         self._clock = clock
+        self._owners = owners or {}
         self._query_timeout_seconds = query_timeout_seconds
         self._inline, self._sql = self._open()
         self._inline.set_progress_handler(_always, INLINE_STEPS)
@@ -46,21 +55,25 @@ class Reader:
         connection = open_reader(self._path)
         return connection, sqlalchemy_connection(connection)
 
-    async def result(self, statement: Executable, parameters: Parameters = None) -> Result[Any]:
-        """Run a statement that reads; raises `ReadOnly` when it would write."""
+    async def result(
+        self, statement: Executable, parameters: Parameters = None, place: str | None = None
+    ) -> Result[Any]:
+        """Run a statement that reads, for the handler at `place`; raises `ReadOnly` when it would write."""
         try:
             return self._sql.execute(statement, parameters)
         except (DBAPIError, OverflowError) as error:
             if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
-                raise self._explained(error) from error
+                raise self._explained(error, place) from error
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self.result_in_thread, statement, parameters)
+        return await loop.run_in_executor(self._threads, self.result_in_thread, statement, parameters, place)
 
     async def rows(self, statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
         """All rows of a statement that reads."""
         return (await self.result(statement, parameters)).all()
 
-    def result_in_thread(self, statement: Executable, parameters: Parameters = None) -> Result[Any]:
+    def result_in_thread(
+        self, statement: Executable, parameters: Parameters = None, place: str | None = None
+    ) -> Result[Any]:
         """The same on the calling thread's own connection, bounded in time."""
         if not hasattr(self._local, "sql"):
             connection, self._local.sql = self._open()
@@ -76,13 +89,14 @@ class Reader:
                 if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
                     limit = f"longer than {self._query_timeout_seconds:g} s"
                     raise Failure(f"{self._database}: a query took {limit} and was stopped; add an index") from error
-                raise self._explained(error) from error
+                raise self._explained(error, place) from error
 
-    def _explained(self, error: DBAPIError | OverflowError) -> Exception:
+    def _explained(self, error: DBAPIError | OverflowError, place: str | None) -> Exception:
+        where = place or self._database
         if primary_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH):
             reason = getattr(error, "orig", error)
-            return ReadOnly(f"{self._database}: a query changes nothing; make the message a Command ({reason})")
-        return machine_failure(error, self._database) or error
+            return ReadOnly(f"{where}: a query changes nothing; make the message a Command ({reason})")
+        return machine_failure(error, self._database) or table_missing(error, where, self._owners) or error
 
     def close(self) -> None:
         """Close every connection, after running reads have ended."""
