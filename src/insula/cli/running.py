@@ -117,4 +117,5 @@ def _log_to_terminal() -> None:
         handler = RichHandler(console=Console(stderr=True), show_path=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(True)  # Python's word on what was never awaited belongs into the log, with its line
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

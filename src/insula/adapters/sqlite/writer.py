@@ -1,8 +1,8 @@
 """Group commit: one writer, many units of work to a commit, one fsync for all of them.
 
-Statements run inline on the loop; only COMMIT runs on a thread. A unit that holds the writer's turn never
-suspends (the unit's driver sees to it), so units follow each other without a lock; they wait only while a
-commit is under way or a synchronous handler holds the turn on its thread.
+Statements run inline on the loop, COMMIT on a thread unless the committer knows it to be quick (`commit_thread`).
+A unit that holds the writer's turn never suspends (the unit's driver sees to it), so units follow each other without
+a lock; they wait only while a commit is under way or a synchronous handler holds the turn on its thread.
 """
 
 from __future__ import annotations
