@@ -31,7 +31,9 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_check_says_what_a_sound_system_consists_of() -> None:
     result = runner.invoke(application, ["check", "shop.system:shop", "--json"])
     assert result.exit_code == 0
-    assert json.loads(result.output)["problems"] == []
+    found = json.loads(result.output)
+    assert found["problems"] == []
+    assert {key for key in found if not key.isidentifier()} == set()
 
 
 def test_check_fails_on_two_handlers_of_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

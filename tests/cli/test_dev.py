@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.cli.developing import Child
 from support.processes import pause
 
 SYSTEM = """
@@ -88,3 +89,13 @@ def test_a_system_that_does_not_start_is_told_at_once_and_starts_after_a_change(
     rest, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in rest
+
+
+def test_a_system_that_is_stopped_while_it_starts_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    lifeline, end = os.pipe()
+    child = Child([sys.executable, "-m", "insula.cli", "run", "no_such:system"], lifeline)
+    child.start()
+    child.stop()
+    os.close(lifeline)
+    os.close(end)
+    assert capfd.readouterr() == ("", "")

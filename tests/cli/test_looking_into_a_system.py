@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from insula import Command, Event, Module, Rejection, System, UnitOfWork
 from insula.cli.main import application
 from insula.cli.output import show
+from insula.runtime.admin import status_of
 from insula.runtime.application import Application
 
 runner = CliRunner()
@@ -94,7 +95,9 @@ async def fill(target: str) -> None:
         await running.bus.call(Begin(name=NAME), message_id=MESSAGE_ID)
         for relay in running.wired.relays:
             await relay.step()
-        await running.maintain()
+            await relay.save()
+        assert [(module.delayed, module.dead) for module in (await status_of(running)).modules] == [(1, 1)]
+        await running.maintain()  # which forgets marks that no redelivery needs
 
 
 async def test_keys_that_look_like_markup_are_printed_as_they_are(target: str) -> None:

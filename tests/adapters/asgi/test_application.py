@@ -264,6 +264,16 @@ async def test_an_unforeseen_error_is_a_500_without_its_text_and_logged_with_the
     assert answer.json["instance"].removeprefix("urn:uuid:") in caplog.text
 
 
+async def test_the_answer_of_a_query_that_is_of_another_type_is_a_500_naming_the_handler_in_the_log(
+    bus: Any, serve: Any, caplog: Any
+) -> None:
+    bus.answers[FindOrders] = [{"number": "many", "customer": "ann"}]
+    answer = await serve(orders).send("GET", "/customers/ann/orders")
+    assert answer.status == 500
+    assert "orders.find_orders answered" in caplog.text
+    assert "number: Expected `int`, got `str`" in caplog.text
+
+
 async def test_a_result_that_cannot_be_encoded_is_a_500(bus: Any, serve: Any, caplog: Any) -> None:
     bus.answers[GetOrder] = object()
     answer = await serve(orders).send("GET", "/orders/7")
