@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.race import FIVE_PAYMENTS, race, the_balance_is_what_was_paid
 
 from insula.simulation import Simulation, SimulationFailed, explore, simulate
 from insula.simulation.regressions import plans_folder, saved_plans
 from support.hello_simulation import HELLO
+from support.race import FIVE_PAYMENTS, race, the_balance_is_what_was_paid
 
 RACE = Simulation(race, FIVE_PAYMENTS, [the_balance_is_what_was_paid])
 

@@ -224,14 +224,16 @@ async def test_an_entity_kept_longer_than_its_unit_is_readable_but_neither_loads
 
 
 async def test_an_entity_that_would_load_before_the_units_first_statement_says_what_to_do(tmp_path: Path) -> None:
-    async def load(work: Any) -> Any:
-        return await work.session.get(Parent, 1)
+    kept: list[Any] = []
+
+    async def load(work: Any) -> None:
+        kept.append(await work.session.get(Parent, 1))
 
     async def lazy(work: Any) -> None:
-        work.session.add(parent)
-        parent.children  # noqa: B018 - reading it loads
+        work.session.add(kept[0])
+        kept[0].children  # noqa: B018 - reading it loads
 
     async with family(tmp_path) as database:
-        parent = await database.perform(load, scope("load"))
+        await database.perform(load, scope("load"))
         with pytest.raises(RuntimeError, match=r"await work\.session\.refresh"):
             await database.perform(lazy, scope("lazy"))

@@ -55,10 +55,11 @@ _TIMERS_DUE = text(
 _NEXT_TIMER = text("select min(due) from insula_timer")
 _RECURRING = text("select identifier, due, schedule, envelope from insula_timer where schedule <> ''")
 
+# How others ended than well is all that an operator can find, so it is kept as long as answers.
 _PRUNE_MARKS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
     " where source = :source and position > 0 and position <= :position"
-    " and (outcome = 'done' or time < :before) limit :limit) -- insula"  # how others ended is all that an operator can find
+    " and (outcome = 'done' or time < :before) limit :limit) -- insula"
 )
 _PRUNE_ANSWERS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
