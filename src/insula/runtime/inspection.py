@@ -26,7 +26,9 @@ _PAGE = 1000
 _LOG = text(f"select {LOG_COLUMNS} from insula_log where position > :after order by position limit :limit")
 _PARKED = text("select * from insula_parked order by sequence")
 _TAKEN = text("select consumer, outcome, answer, time from insula_inbox where message_id = :message_id order by time")
-_DELAYED = text("select identifier, due, schedule, envelope from insula_timer where schedule = '' order by due, sequence")
+_DELAYED = text(
+    "select identifier, due, schedule, envelope from insula_timer where schedule = '' order by due, sequence"
+)
 
 
 class Inspection:
