@@ -87,6 +87,8 @@ class Application:
             self.system, self.configuration, self.surroundings, directory=self.directory, only=self._only,
             assembly=self._put_together,
         )  # fmt: skip
+        if self.surroundings.after_wiring is not None:
+            self.surroundings.after_wiring(wired)
         self._wired = wired
         try:
             for line in prepare(wired):

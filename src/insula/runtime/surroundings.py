@@ -37,7 +37,7 @@ class Surroundings:
     `threads`, False to run `def` handlers on the loop; `deliver`, by source and receiver, how messages reach a module
     (default: they are handed over); `neighbours`, where to find modules that run in other processes (default: none do);
     `adapters`, port -> what to supply instead of the adapter bound to it; `before`, by port and adapter, what handlers
-    get in its place.
+    get in its place; `after_wiring`, the simulator's: given what `wire` has made of this process, before it starts.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -48,3 +48,4 @@ class Surroundings:
     neighbours: Neighbours | None = None
     adapters: Mapping[type, Any] = field(default_factory=dict)
     before: Callable[[type, Any], Any] | None = None
+    after_wiring: Callable[[Any], None] | None = None
