@@ -25,7 +25,8 @@ class Delivery:
         self._process = process
         self._source = source
         self._receiver = receiver
-        self._tails: dict[str, asyncio.Future[bool]] = {}
+        self._tails: dict[str, asyncio.Future[None]] = {}
+        self._missing: dict[str, str] = {}
 
     async def __call__(self, envelope: Envelope) -> None:
         """Deliver after what came before under the same key; fail with it, or its successor would overtake it."""
@@ -36,15 +37,16 @@ class Delivery:
         before, done = self._tails.get(key), asyncio.get_running_loop().create_future()
         self._tails[key] = done
         try:
-            if before is not None and await asyncio.shield(before):
+            if before is not None:
+                await asyncio.shield(before)
+            # The sender may have sent this one before it learns of the loss, so the key waits for the lost one itself.
+            if self._missing.get(key, envelope.id) != envelope.id:
                 raise MessageLost(f"{envelope.type} {envelope.id}: one before it was lost")
+            self._missing[key] = envelope.id
             await self._deliver(envelope)
-        except BaseException:
-            done.set_result(True)
-            raise
-        else:
-            done.set_result(False)
+            del self._missing[key]
         finally:
+            done.set_result(None)
             if self._tails.get(key) is done:
                 del self._tails[key]
 
