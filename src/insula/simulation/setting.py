@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,27 @@ from insula.modules import Assembly
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration
 from insula.runtime.surroundings import Surroundings
+from insula.runtime.wiring import Wired
 from insula.simulation.delivery import Delivery
 from insula.simulation.disk import SimulatedCommitter
 from insula.simulation.network import Network, SimulatedNeighbours
 from insula.simulation.outside import Outside
 from insula.simulation.process import SimulatedProcess
+
+Change = Callable[[SimulatedProcess, Network, Wired], None]
+"""Changes the parts of one process, given as it starts."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One way in which the framework could be broken: would your invariants notice?
+
+    Parameters: `name`; `description`; `begin`, called once a run, makes what is done to each process of that run.
+    """
+
+    name: str
+    description: str
+    begin: Callable[[], Change]
 
 
 @dataclass
@@ -24,7 +40,7 @@ class Setting:
     """What every process of one run shares.
 
     Parameters: `assembly`; `configuration`; `directory` of the databases; `stand_ins`, port -> what stands for the
-    system outside in this run; `refusals`, port -> how it may say no.
+    system outside in this run; `refusals`, port -> how it may say no; `change`, what a mutation does to each process.
     """
 
     assembly: Assembly
@@ -32,6 +48,7 @@ class Setting:
     directory: Path
     stand_ins: Mapping[type, Any] = field(default_factory=dict)
     refusals: Mapping[type, Sequence[Exception]] = field(default_factory=dict)
+    change: Change | None = None
 
     def application(self, process: SimulatedProcess, network: Network, modules: Sequence[str]) -> Application:
         """The application of one process, not yet started."""
@@ -48,6 +65,7 @@ class Setting:
             neighbours=SimulatedNeighbours(process, network),
             adapters=self.stand_ins,
             before=before,
+            after_wiring=None if self.change is None else partial(self.change, process, network),
         )
         return Application(
             self.assembly.system, self.configuration, directory=self.directory, surroundings=surroundings, only=modules,

@@ -21,7 +21,7 @@ from insula.simulation.choices import Choice, Choices, Plan
 from insula.simulation.faults import chances_of, weights_of
 from insula.simulation.ground import Happening, Violation
 from insula.simulation.invariants import Invariant
-from insula.simulation.setting import Setting
+from insula.simulation.setting import Mutation, Setting
 from insula.simulation.standard import STANDARD, WITHOUT_DEAD_LETTERS
 from insula.simulation.workload import Workload
 from insula.simulation.world import World
@@ -118,21 +118,23 @@ class Stage:
             raise ConfigurationError(f"the setup is refused: {world.client.rejections[0]}")
         self._begins = float(int(world.loop.time()) + 1)
 
-    def _world(self, choices: Choices, directory: Path) -> World:
+    def _world(self, choices: Choices, directory: Path, mutation: Mutation | None = None) -> World:
         stand_ins = {port: make() for port, make in self.simulation.ports.items()}
-        setting = Setting(self.assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals)
-
+        setting = Setting(
+            self.assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals,
+            None if mutation is None else mutation.begin(),
+        )  # fmt: skip
         return World(setting, choices, self._invariants, self._groups, self._begins)
 
-    def run(self, seed: int, plan: Plan | None = None) -> Outcome:
-        """One run, by seed or by plan."""
+    def run(self, seed: int, plan: Plan | None = None, mutation: Mutation | None = None) -> Outcome:
+        """One run, by seed or by plan; with a `mutation`, which no other run sees, of a framework broken that way."""
         directory = self._folder / f"run-{os.getpid()}"  # forked workers share the folder
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         for file in self._template.glob("*.db"):
             shutil.copyfile(file, directory / file.name)
         choices = Choices(seed, {} if plan is not None else chances_of(seed, self.weights), plan)
-        world = self._world(choices, directory)
+        world = self._world(choices, directory, mutation)
         world.run(self.simulation.workload)
         return _outcome(world, seed, choices)
 
