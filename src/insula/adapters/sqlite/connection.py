@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
 
 from insula.adapters.sqlite.errors import UnitOver
 
 STATEMENTS_CACHED = 512
+STATEMENTS_COMPILED = 4096
 RESERVED_TABLES = "insula_"
 
 _TRANSACTION_CONTROL = frozenset(
@@ -138,14 +141,24 @@ def open_reader(path: Path) -> Connection:
 
 def sqlalchemy_connection(connection: Connection) -> SqlConnection:
     """A SQLAlchemy connection over ours, kept open for life; its transactions are empty shells."""
-    engine = create_engine(
+    _asked.connection = connection
+    return _engine().connect()
+
+
+_asked = threading.local()
+
+
+@functools.cache
+def _engine() -> Engine:
+    """One for all files: making one costs more than opening a file, and all may share its compiled statements."""
+    return create_engine(
         "sqlite+pysqlite://",
-        creator=lambda: connection,
-        poolclass=StaticPool,
+        creator=lambda: _asked.connection,
+        poolclass=NullPool,
         pool_reset_on_return=None,
+        query_cache_size=STATEMENTS_COMPILED,
         hide_parameters=True,  # they are customers' data, and errors end up in logs
     )
-    return engine.connect()
 
 
 @contextmanager

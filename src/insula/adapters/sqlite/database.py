@@ -14,7 +14,7 @@ from sqlalchemy import MetaData
 from insula.adapters.sqlite.commit_thread import Committer, CommitThread
 from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure, table_missing
-from insula.adapters.sqlite.faults import missing_columns
+from insula.adapters.sqlite.faults import columns_of, missing_columns
 from insula.adapters.sqlite.guard import guarded
 from insula.adapters.sqlite.lock import FileLock
 from insula.adapters.sqlite.migrate import migrate
@@ -305,7 +305,8 @@ def _opened(path: Path) -> Connection:
 
 def _create_missing(connection: Connection, tables: MetaData, path: Path) -> None:
     """Make the tables that are missing; refuse to guess how an existing one should change."""
-    sql = sqlalchemy_connection(connection)
-    for fault in missing_columns(sql, tables, path):
+    present = columns_of(connection)
+    for fault in missing_columns(present, tables, path):
         raise ConfigurationError(fault)
-    tables.create_all(sql)
+    if any(table.name not in present for table in tables.sorted_tables):
+        tables.create_all(sqlalchemy_connection(connection))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import MetaData
 
-from insula.adapters.sqlite.connection import Connection, open_reader, sqlalchemy_connection
+from insula.adapters.sqlite.connection import Connection, open_reader
 from insula.adapters.sqlite.migrate import FRAMEWORK, FRAMEWORK_OWNER, applied_to
 from insula.kernel.errors import ConfigurationError
 from insula.store.migration import found_in, pending
@@ -51,16 +50,28 @@ def _faults(
         except ConfigurationError as error:
             yield str(error)
     if tables is not None and migrations is None:
-        yield from missing_columns(sqlalchemy_connection(connection), tables, path)
+        yield from missing_columns(columns_of(connection), tables, path)
 
 
-def missing_columns(sql: SqlConnection, tables: MetaData, path: Path) -> Iterator[str]:
+def columns_of(connection: Connection) -> dict[str, set[str]]:
+    """Every table and view of the file with its columns."""
+    # One statement: SQLAlchemy's inspector asks several a table, and all are asked at every start.
+    rows = connection.execute(
+        "select m.name, c.name from sqlite_master m, pragma_table_xinfo(m.name) c"
+        " where m.type in ('table', 'view') -- insula"
+    )
+    found: dict[str, set[str]] = {}
+    for table, column in rows.fetchall():
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+def missing_columns(present: Mapping[str, Collection[str]], tables: MetaData, path: Path) -> Iterator[str]:
     """Each table of the file that lacks declared columns, with what to do about it."""
-    present = inspect(sql)
     for table in tables.sorted_tables:
-        if not present.has_table(table.name):
+        columns = present.get(table.name)
+        if columns is None:
             continue
-        columns = {column["name"] for column in present.get_columns(table.name)}
         missing = [column.name for column in table.columns if column.name not in columns]
         if missing:
             yield (
