@@ -100,6 +100,8 @@ class Invariant:
             answer = self.check(state)
         except AssertionError as error:
             return str(error).partition("\n")[0] or "the assertion does not hold"
+        except Exception as error:  # a check that cannot be made has found something too
+            return f"{type(error).__name__}: {error}"
         return "it returned False" if answer is False else None
 
 

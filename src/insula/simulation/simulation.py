@@ -109,7 +109,7 @@ class Stage:
 
     def _set_up(self) -> None:
         self._template.mkdir()
-        world = self._world(Choices(0, {}), self._template)
+        world = World(self._setting(self._template), Choices(0, {}), STANDARD, self._groups, 0.0, "of setup ")
         world.run(self.simulation.setup)
         if world.violation is not None:
             raise ConfigurationError(f"the setup fails even without faults: {world.violation}")
@@ -118,13 +118,12 @@ class Stage:
             raise ConfigurationError(f"the setup is refused: {world.client.rejections[0]}")
         self._begins = float(int(world.loop.time()) + 1)
 
-    def _world(self, choices: Choices, directory: Path, mutation: Mutation | None = None) -> World:
+    def _setting(self, directory: Path, mutation: Mutation | None = None) -> Setting:
         stand_ins = {port: make() for port, make in self.simulation.ports.items()}
-        setting = Setting(
+        return Setting(
             self.assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals,
             None if mutation is None else mutation.begin(),
         )  # fmt: skip
-        return World(setting, choices, self._invariants, self._groups, self._begins)
 
     def run(self, seed: int, plan: Plan | None = None, mutation: Mutation | None = None) -> Outcome:
         """One run, by seed or by plan; with a `mutation`, which no other run sees, of a framework broken that way."""
@@ -134,7 +133,7 @@ class Stage:
         for file in self._template.glob("*.db"):
             shutil.copyfile(file, directory / file.name)
         choices = Choices(seed, {} if plan is not None else chances_of(seed, self.weights), plan)
-        world = self._world(choices, directory, mutation)
+        world = World(self._setting(directory, mutation), choices, self._invariants, self._groups, self._begins)
         world.run(self.simulation.workload)
         return _outcome(world, seed, choices)
 

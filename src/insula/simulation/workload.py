@@ -40,10 +40,11 @@ class Client:
     begun together.
     """
 
-    def __init__(self, ground: Ground, network: Network, assembly: Assembly) -> None:
+    def __init__(self, ground: Ground, network: Network, assembly: Assembly, prefix: str = "") -> None:
         self._ground = ground
         self._network = network
         self._assembly = assembly
+        self._prefix = prefix
         self._counts: dict[str, int] = {}
         self._chance = SeededRandomness(f"{ground.choices.seed}/workload")
         self.rejections: list[str] = []
@@ -133,7 +134,7 @@ class Client:
         self.operations.append(name)
         if name in self._ground.choices.dropped:
             raise Dropped(name)
-        message_id = derive(INSULA_NAMESPACE, f"operation {name}")
+        message_id = derive(INSULA_NAMESPACE, f"operation {self._prefix}{name}")
         self._ground.aliases[message_id] = name
         return message_id
 

@@ -38,7 +38,7 @@ class World(Ground):
     """Everything that exists in one run.
 
     Parameters: `setting`, on which its processes are made; `choices`; `invariants`; `groups`, the processes and their
-    modules; `begins`, virtual seconds.
+    modules; `begins`, virtual seconds; `operations`, what distinguishes the ids of this run's operations from others.
     """
 
     def __init__(
@@ -48,11 +48,12 @@ class World(Ground):
         invariants: Sequence[Invariant],
         groups: Sequence[tuple[str, Sequence[str]]],
         begins: float,
+        operations: str = "",
     ) -> None:
         super().__init__(choices, lambda context: context.get(current_process, self.outside), begins)
         self.outside = SimulatedProcess(self, "outside", 0)
         self.network = Network(self)
-        self.client = Client(self, self.network, setting.assembly)
+        self.client = Client(self, self.network, setting.assembly, operations)
         self.services = [Service(self, self.network, name, modules, setting) for name, modules in groups]
         self.network.service_of.update({module: each for each in self.services for module in each.modules})
         self.reached: Counter[str] = Counter()
