@@ -9,25 +9,17 @@ from typing import Any
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, MessageContext, TraceContext
-from insula.kernel.errors import Failure, InsulaError, Rejection
+from insula.kernel.errors import InsulaError, Rejection
 from insula.kernel.randomness import Randomness
 from insula.messages import Envelope, decoder
 from insula.messaging.dispatcher import Dispatcher, Handler
+from insula.messaging.failing import EventRejected, HandlerCancelled, described
 from insula.messaging.retrying import RetryPolicy
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
 
 _log = logging.getLogger("insula.messaging")
 
 Key = tuple[str, str, str]
-_ERROR_LENGTH = 2000
-
-
-class EventRejected(Failure):
-    """The handler of an event raised a Rejection: nobody waits for that answer, so it becomes a dead letter."""
-
-
-class HandlerCancelled(Failure):
-    """What a handler awaited was cancelled, though nobody cancelled the handler: it has failed like any other."""
 
 
 class Receiver:
@@ -116,7 +108,7 @@ class Receiver:
         try:
             await self._handle(handler, envelope)
         except Exception as error:
-            await self._park(key, handler, envelope, attempts=1, error=_described(error), reason=error)
+            await self._park(key, handler, envelope, attempts=1, error=described(error), reason=error)
 
     async def _park(
         self, key: Key, handler: Handler, envelope: Envelope, *, attempts: int, error: str,
@@ -180,8 +172,8 @@ class Receiver:
                 await self._close(handler, mark, Outcome.DONE, *steps)
         except Rejection as rejection:
             if envelope.kind != "command":
-                raise EventRejected(f"{handler.place} rejected an event: {rejection}") from rejection
-            _log.info("%s rejected the sent command %s: %s", handler.name, envelope.id, rejection)
+                raise EventRejected(f"{handler.place} rejected an event: {described(rejection)}") from rejection
+            _log.info("%s rejected the sent command %s: %s", handler.name, envelope.id, described(rejection))
 
     async def _close(self, handler: Handler, mark: Mark, outcome: Outcome, *steps: Any) -> None:
         async def body(unit: Unit) -> None:
@@ -217,11 +209,12 @@ class Receiver:
     async def _repark(self, handler: Handler, head: Parked, error: Exception) -> None:
         attempts = head.attempts + 1
         state, due = self._verdict(handler, attempts, error)
+        text = described(error)
         if state is ParkedState.DEAD:
-            _log.error("%s: %s is a dead letter after %d attempts: %s", handler.name, head.envelope.id, attempts, error)
+            _log.error("%s: %s is a dead letter after %d attempts: %s", handler.name, head.envelope.id, attempts, text)
 
         async def body(unit: Unit) -> None:
-            await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=_described(error))
+            await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=text)
 
         await self.database.perform(body, Scope(f"{handler.name}: parking {head.envelope.id}"))
         self.on_parked()
@@ -281,10 +274,6 @@ async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
         raise
     for task in tasks:
         task.result()
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
 
 
 def _nothing() -> None:

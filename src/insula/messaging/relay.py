@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from insula.kernel.clock import Clock
 from insula.messages import Envelope
+from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
 from insula.store.database import Scope, Unit
 from insula.store.log import Log
@@ -135,7 +136,7 @@ class Relay:
                 if self._clock.monotonic() >= self._save_at:
                     await self.save()
             except Exception as error:
-                _log.warning("%s → %s: %s; again in %.2f s", self._name, self.receiver.module, error, delay)
+                _log.warning("%s → %s: %s; again in %.2f s", self._name, self.receiver.module, described(error), delay)
                 await self._clock.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
 

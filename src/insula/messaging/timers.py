@@ -13,6 +13,7 @@ from insula.kernel.clock import Clock
 from insula.kernel.cron import next_fire
 from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.messages import Envelope
+from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
 from insula.modules import HandlerDeclaration
 from insula.store.database import Database, Scope, Timer, Unit
@@ -91,7 +92,7 @@ class Timers:
                 if await self.step() < _TIMERS_AT_ONCE:
                     await self._clock.sleep(await self._seconds_to_next())
             except Exception as error:
-                _log.warning("%s: timers: %s", self._database.name, error)
+                _log.warning("%s: timers: %s", self._database.name, described(error))
                 await self._clock.sleep(_LONGEST_SLEEP_SECONDS)
 
     async def _seconds_to_next(self) -> float:
@@ -121,7 +122,7 @@ class Retrier:
                 if due is not None:
                     wait = min(max((due - self._clock.now()).total_seconds(), 0.001), wait)
             except Exception as error:
-                _log.warning("%s: parked messages: %s", self._receiver.module, error)
+                _log.warning("%s: parked messages: %s", self._receiver.module, described(error))
                 wait = _LONGEST_SLEEP_SECONDS
             try:
                 async with asyncio.timeout(wait):

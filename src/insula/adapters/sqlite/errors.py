@@ -51,6 +51,8 @@ def primary_code(error: BaseException) -> int:
 def machine_failure(error: BaseException, database: str) -> Failure | None:
     """The `Failure` that `error` stands for when the storage is at fault, or None when the statement is."""
     code = primary_code(error)
+    if not code:
+        return None  # a handler's own error, whose text may not even be makeable
     reason = str(error.orig if isinstance(error, DBAPIError) else error)
     if code in _FULL:
         return StorageFull(f"{database}: the disk is full ({reason}); free space, nothing accepted is lost")
