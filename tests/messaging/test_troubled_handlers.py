@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +43,25 @@ async def test_a_handler_whose_await_was_cancelled_has_failed_and_is_tried_again
         assert (await scenario.parked(hearing))[0].error.startswith("HandlerCancelled")
         await scenario.advance(timedelta(minutes=1))
         assert heard == [1]
+
+
+async def test_a_handler_that_cancels_its_own_task_is_parked_and_the_others_go_on() -> None:
+    heard: list[int] = []
+
+    async def hear(number: int) -> None:
+        task = asyncio.current_task()
+        if number == 1 and task is not None:
+            task.cancel()
+            await asyncio.sleep(0)
+        heard.append(number)
+
+    async with asyncio.timeout(10), Scenario(speaking(heard, hear)) as scenario:
+        for number in (1, 2):
+            await scenario.call(Say(number=number))
+        await scenario.settle()
+        [parked] = await scenario.wired.databases["hearing"].parked_list(dead_only=False, limit=10)
+        assert (heard, parked.key) == ([2], "1")
+        assert parked.error.startswith("HandlerCancelled")
 
 
 async def test_a_schedule_goes_on_after_a_tick_that_became_a_dead_letter() -> None:
@@ -159,7 +179,7 @@ async def test_an_answer_of_the_wrong_type_fails_before_it_is_kept() -> None:
     assert not issubclass(AnswerInvalid, Rejection)
 
 
-def speaking(heard: list[int]) -> System:
+def speaking(heard: list[int], hears: Callable[[int], Awaitable[None]] | None = None) -> System:
     """Two modules, one of which hears what the other says."""
     saying, hearing = Module("saying"), Module("hearing")
 
@@ -169,7 +189,10 @@ def speaking(heard: list[int]) -> System:
 
     @hearing.on(Said)
     async def hear(event: Said) -> None:
-        heard.append(event.number)
+        if hears is not None:
+            await hears(event.number)
+        else:
+            heard.append(event.number)
 
     return System("two", saying, hearing)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Dispatcher:
 
     def run(
         self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None, scope: Scope | None = None
-    ) -> Awaitable[Any]:
+    ) -> Coroutine[Any, Any, Any]:
         """Run a handler that may write. Raises `Duplicate` when the mark was there before.
 
         Parameters: `message`, None for a schedule; `mark`, None when nobody can send the message again.
@@ -121,7 +121,9 @@ class Dispatcher:
         except Duplicate as before:
             return self._repeated(handler, before.answer, mark)
 
-    def sent(self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope) -> Awaitable[Any]:
+    def sent(
+        self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope
+    ) -> Coroutine[Any, Any, Any]:
         """Run a durable command: its answer, yes or no, is kept with the mark."""
         scope.answer, scope.reject = handler.checked_answer, _encoded
         return self.run(handler, message, context, mark, scope)

@@ -12,7 +12,11 @@ class EventRejected(Failure):
 
 
 class HandlerCancelled(Failure):
-    """What a handler awaited was cancelled, though nobody cancelled the handler: it has failed like any other."""
+    """A handler, or what it awaited, was cancelled, though not by the framework: it has failed like any other."""
+
+
+class NotInTurn(Failure):
+    """A message before it under the same key could be neither handled nor parked; both have to come again."""
 
 
 def described(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, MessageContext, TraceContext
@@ -15,11 +15,12 @@ from insula.messages import Envelope, decoder
 from insula.messaging.dispatcher import Dispatcher, Handler
 from insula.messaging.failing import EventRejected, HandlerCancelled, described
 from insula.messaging.retrying import RetryPolicy
+from insula.messaging.turns import Key, Turn
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
 
 _log = logging.getLogger("insula.messaging")
 
-Key = tuple[str, str, str]
+Value = TypeVar("Value")
 
 
 class Receiver:
@@ -49,7 +50,7 @@ class Receiver:
         self._randomness = randomness
         self._policy = policy
         self._parked: set[Key] = set()
-        self._tails: dict[Key, asyncio.Task[Any]] = {}
+        self._last_turns: dict[Key, asyncio.Future[bool]] = {}
 
     async def start(self) -> None:
         """Take over from consumers that were renamed, and learn which keys are parked."""
@@ -70,36 +71,24 @@ class Receiver:
 
     async def deliver(self, envelope: Envelope) -> None:
         """Take a message for every consumer of its type; raises when it could be neither handled nor parked."""
-        takes = [
-            self._in_turn(self._key(handler, envelope), self._take, handler, envelope)
-            for handler in self._handlers.get(envelope.type, ())
-        ]
-        await _all(takes)
+        turns = [(each, self._turn(self._key(each, envelope))) for each in self._handlers.get(envelope.type, ())]
+        try:
+            if len(turns) == 1:  # nearly always, and then a task less
+                ((handler, turn),) = turns
+                await turn.take(self._take, turn.key, handler, envelope)
+            else:
+                await _all([turn.take(self._take, turn.key, handler, envelope) for handler, turn in turns])
+        finally:
+            # A failed turn goes in the very step that tells the sender: in between, a later message of its key could
+            # be begun by a sender that knows nothing yet, and must find it.
+            for _, turn in turns:
+                turn.give_back()
 
     def _key(self, handler: Handler, envelope: Envelope) -> Key:
         return (handler.name, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
 
-    def _in_turn(
-        self, key: Key, action: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
-    ) -> asyncio.Task[None]:
-        """Run `action` after everything begun earlier for the same key; if that failed, fail too, to keep the order."""
-        before = self._tails.get(key)
-
-        async def run() -> None:
-            if before is not None:
-                await asyncio.shield(before)
-            await action(key, *arguments)
-
-        task = asyncio.get_running_loop().create_task(run())
-        self._tails[key] = task
-        task.add_done_callback(lambda done: self._forget(key, done))
-        return task
-
-    def _forget(self, key: Key, task: asyncio.Task[None]) -> None:
-        if self._tails.get(key) is task:
-            del self._tails[key]
-        if not task.cancelled():
-            task.exception()  # whoever awaits the delivery is told; here it only counts as seen
+    def _turn(self, key: Key) -> Turn:
+        return Turn(self._last_turns, key)
 
     async def _take(self, key: Key, handler: Handler, envelope: Envelope) -> None:
         if key in self._parked:
@@ -158,15 +147,10 @@ class Receiver:
         scope = Scope(handler.place, finally_=steps)
         try:
             if envelope.kind == "command":
-                await self._dispatcher.sent(handler, message, context, mark, scope)
+                await self._run(handler, self._dispatcher.sent(handler, message, context, mark, scope))
             else:
-                await self._dispatcher.run(handler, message, context, mark, scope)
+                await self._run(handler, self._dispatcher.run(handler, message, context, mark, scope))
             self.handled += 1
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise HandlerCancelled(f"{handler.place} awaited something that was cancelled") from error
         except Duplicate:
             if steps:
                 await self._close(handler, mark, Outcome.DONE, *steps)
@@ -174,6 +158,20 @@ class Receiver:
             if envelope.kind != "command":
                 raise EventRejected(f"{handler.place} rejected an event: {described(rejection)}") from rejection
             _log.info("%s rejected the sent command %s: %s", handler.name, envelope.id, described(rejection))
+
+    async def _run(self, handler: Handler, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a handler in a task of its own: what cancels it from within ends that task, never the delivery."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait((task,))
+            raise
+        try:
+            task.result()
+        except asyncio.CancelledError as error:
+            raise HandlerCancelled(f"{handler.place} was cancelled, or awaited something that was") from error
 
     async def _close(self, handler: Handler, mark: Mark, outcome: Outcome, *steps: Any) -> None:
         async def body(unit: Unit) -> None:
@@ -188,23 +186,29 @@ class Receiver:
     async def retry_due(self) -> int:
         """Try every parked message whose time has come, and those behind it; returns how many were handled."""
         heads = await self.database.parked_due(self.consumers, self._clock.now(), 100)
-        counts: list[int] = []
-        await _all([self._in_turn((head.consumer, head.source, head.key), self._retry_key, counts) for head in heads])
-        return sum(counts)
+        return sum(await _all([self._retry((head.consumer, head.source, head.key)) for head in heads]))
 
-    async def _retry_key(self, key: Key, counts: list[int]) -> None:
-        """Handle the parked messages of a key in order until one fails or none is left."""
-        handler = self._by_name[key[0]]
+    async def _retry(self, key: Key) -> int:
+        turn = self._turn(key)
+        try:
+            return await turn.take(self._retry_key, key)
+        finally:
+            turn.give_back()
+
+    async def _retry_key(self, key: Key) -> int:
+        """Handle the parked messages of a key in order until one fails or none is left; returns how many it were."""
+        handler, handled = self._by_name[key[0]], 0
         while (head := await self.database.parked_of(*key)) is not None:
             if head.state is ParkedState.DEAD or head.due > self._clock.now():
-                return
+                return handled
             try:
                 await self._handle(handler, head.envelope, _unpark(head.sequence))
-                counts.append(1)
+                handled += 1
             except Exception as error:
                 await self._repark(handler, head, error)
-                return
+                return handled
         self._parked.discard(key)
+        return handled
 
     async def _repark(self, handler: Handler, head: Parked, error: Exception) -> None:
         attempts = head.attempts + 1
@@ -238,7 +242,11 @@ class Receiver:
         """Give a parked message up: it counts as taken, and its key flows on. False if there is none."""
         parked = await self.database.parked_chosen([sequence])
         for each in parked:
-            await self._in_turn((each.consumer, each.source, each.key), self._drop, each)
+            turn = self._turn((each.consumer, each.source, each.key))
+            try:
+                await turn.take(self._drop, turn.key, each)
+            finally:
+                turn.give_back()
         self.on_parked()
         return bool(parked)
 
@@ -261,10 +269,12 @@ def _unpark(sequence: int) -> Callable[[Unit], Coroutine[Any, Any, None]]:
     return step
 
 
-async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for every task, also when one fails; raise the first failure. Cancelled, it cancels them and waits still."""
+async def _all(works: Sequence[Coroutine[Any, Any, Value]]) -> Sequence[Value]:
+    """Do all at once, to the end also when one fails; raise the first failure. Cancelled, it cancels them and waits."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(work) for work in works]
     if not tasks:
-        return
+        return ()
     try:
         await asyncio.wait(tasks)
     except asyncio.CancelledError:
@@ -272,8 +282,10 @@ async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
             task.cancel()
         await asyncio.wait(tasks)
         raise
-    for task in tasks:
-        task.result()
+    failures = [failure for task in tasks if (failure := task.exception()) is not None]
+    if failures:
+        raise failures[0]
+    return [task.result() for task in tasks]
 
 
 def _nothing() -> None:
