@@ -15,6 +15,10 @@ class HandlerCancelled(Failure):
     """A handler, or what it awaited, was cancelled, though not by the framework: it has failed like any other."""
 
 
+class HandlerTimedOut(Failure):
+    """A handler did not end within `handler_timeout_seconds` of [delivery], and was stopped."""
+
+
 class NotInTurn(Failure):
     """A message before it under the same key could be neither handled nor parked; both have to come again."""
 

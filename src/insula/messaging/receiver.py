@@ -13,7 +13,7 @@ from insula.kernel.errors import InsulaError, Rejection
 from insula.kernel.randomness import Randomness
 from insula.messages import Envelope, decoder
 from insula.messaging.dispatcher import Dispatcher, Handler
-from insula.messaging.failing import EventRejected, HandlerCancelled, described
+from insula.messaging.failing import EventRejected, HandlerCancelled, HandlerTimedOut, described
 from insula.messaging.retrying import RetryPolicy
 from insula.messaging.turns import Key, Turn
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
@@ -26,7 +26,8 @@ Value = TypeVar("Value")
 class Receiver:
     """The inbox side of a module. `deliver` returns when every consumer has durably taken or parked the message.
 
-    Parameters: `handlers`, the module's consumers by wire name; `policy`, when a failed message is tried again.
+    Parameters: `handlers`, the module's consumers by wire name; `policy`, when a failed message is tried again;
+    `handler_timeout_seconds`, after which a handler is stopped and has failed.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Receiver:
         clock: Clock,
         randomness: Randomness,
         policy: RetryPolicy,
+        handler_timeout_seconds: float,
     ) -> None:
         self.module = dispatcher.module
         self.database = dispatcher.database
@@ -49,6 +51,7 @@ class Receiver:
         self._clock = clock
         self._randomness = randomness
         self._policy = policy
+        self._handler_timeout_seconds = handler_timeout_seconds
         self._parked: set[Key] = set()
         self._last_turns: dict[Key, asyncio.Future[bool]] = {}
 
@@ -163,7 +166,10 @@ class Receiver:
         """Run a handler in a task of its own: what cancels it from within ends that task, never the delivery."""
         task = asyncio.get_running_loop().create_task(work)
         try:
-            await asyncio.wait((task,))
+            await asyncio.wait((task,), timeout=self._handler_timeout_seconds)
+            late = not task.done()
+            if late:
+                await self._end_late(handler, task)
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait((task,))
@@ -171,7 +177,21 @@ class Receiver:
         try:
             task.result()
         except asyncio.CancelledError as error:
+            if late:
+                limit = f"{self._handler_timeout_seconds:g} s (handler_timeout_seconds in [delivery])"
+                raise HandlerTimedOut(f"{handler.place} took longer than {limit} and was stopped") from error
             raise HandlerCancelled(f"{handler.place} was cancelled, or awaited something that was") from error
+
+    async def _end_late(self, handler: Handler, task: asyncio.Task[Any]) -> None:
+        """End a run that is over its time, or it would hold its key for ever."""
+        seconds = self._handler_timeout_seconds
+        if not handler.is_async:
+            _log.warning("%s runs longer than %g s on its thread; it cannot be stopped, and its key waits for it",
+                         handler.place, seconds)  # fmt: skip
+            await asyncio.wait((task,))
+        while not task.done():  # again for a handler that catches its cancellation and goes on
+            task.cancel()
+            await asyncio.wait((task,), timeout=seconds)
 
     async def _close(self, handler: Handler, mark: Mark, outcome: Outcome, *steps: Any) -> None:
         async def body(unit: Unit) -> None:

@@ -32,11 +32,15 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often a message that fails is tried again, before it is a dead letter."""
+    """How often a message that fails is tried again, before it is a dead letter.
+
+    `handler_timeout_seconds` is how long the handler of an event, a schedule or a sent command may take.
+    """
 
     attempts: _Count = 8
     first_delay_seconds: _Positive = 0.5
     longest_delay_seconds: _Positive = 300.0
+    handler_timeout_seconds: _Positive = 60.0
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
