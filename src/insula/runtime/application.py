@@ -120,11 +120,16 @@ class Application:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop moving messages, save cursors, close every database; the rest is delivered next time."""
+        """Begin no handler any more, let those under way end, save cursors, close every database.
+
+        What has not ended after `drain_seconds` of [http] is cancelled; it is delivered again next time.
+        """
         self.ready, self._closing = False, True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        drain_seconds = self.configuration.http.drain_seconds
+        await asyncio.gather(*(relay.land(drain_seconds) for relay in self.wired.relays))
         for relay in self.wired.relays:
             try:
                 await relay.save()
