@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from insula.kernel.clock import Clock
@@ -19,6 +20,7 @@ from insula.messaging.turns import Key, Turn
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
 
 _log = logging.getLogger("insula.messaging")
+_KEYS_AT_ONCE = 100
 
 Value = TypeVar("Value")
 
@@ -203,17 +205,22 @@ class Receiver:
 
     # -- parked messages
 
-    async def retry_due(self) -> int:
-        """Try every parked message whose time has come, and those behind it; returns how many were handled."""
-        heads = await self.database.parked_due(self.consumers, self._clock.now(), 100)
-        return sum(await _all([self._retry((head.consumer, head.source, head.key)) for head in heads]))
+    async def due(self, now: datetime, limit: int) -> Sequence[Key]:
+        """Keys whose first parked message is to be tried again by now, the longest overdue first."""
+        heads = await self.database.parked_due(self.consumers, now, limit)
+        return [(head.consumer, head.source, head.key) for head in heads]
 
-    async def _retry(self, key: Key) -> int:
+    async def retry(self, key: Key) -> int:
+        """Try what is parked under a key, as far as its time has come; returns how many were handled."""
         turn = self._turn(key)
         try:
             return await turn.take(self._retry_key, key)
         finally:
             turn.give_back()
+
+    async def retry_due(self) -> int:
+        """Try every parked message whose time has come, and those behind it; returns how many were handled."""
+        return sum(await _all([self.retry(key) for key in await self.due(self._clock.now(), _KEYS_AT_ONCE)]))
 
     async def _retry_key(self, key: Key) -> int:
         """Handle the parked messages of a key in order until one fails or none is left; returns how many it were."""

@@ -57,6 +57,7 @@ class Application:
         self._closing = False
         self._entered: list[Any] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._retriers: list[Retrier] = []
         self._wired: Wired | None = None
 
     @property
@@ -96,8 +97,9 @@ class Application:
             raise
         for timer in wired.timers:
             self._begin(timer.run())
-        for receiver in wired.receivers.values():
-            self._begin(Retrier(receiver, self.clock).run())
+        self._retriers = [Retrier(receiver, self.clock) for receiver in wired.receivers.values()]
+        for retrier in self._retriers:
+            self._begin(retrier.run())
         for relay in wired.relays:
             self._begin(relay.run())
         self._begin(self._maintain())
@@ -129,7 +131,9 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         drain_seconds = self.configuration.http.drain_seconds
-        await asyncio.gather(*(relay.land(drain_seconds) for relay in self.wired.relays))
+        landing = [relay.land(drain_seconds) for relay in self.wired.relays]
+        landing += [retrier.land(drain_seconds) for retrier in self._retriers]
+        await asyncio.gather(*landing)
         for relay in self.wired.relays:
             try:
                 await relay.save()

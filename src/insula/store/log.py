@@ -9,6 +9,9 @@ from insula.messages import Envelope
 
 Appended = Callable[[frozenset[str]], None]
 
+TIMER_SAVED = "insula.timer"
+"""Stands among the types appended when a message was stored that will enter the log later."""
+
 
 class Log(Protocol):
     """What one module has published and sent, in order, without gaps."""

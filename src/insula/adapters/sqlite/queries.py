@@ -39,7 +39,7 @@ _HEADS = (
 _HEADS_WAITING = f"{_HEADS} and state = 'waiting' and consumer in :consumers"
 _CONSUMERS: BindParameter[Any] = bindparam("consumers", expanding=True)
 _DUE = text(f"{_HEADS_WAITING} and due <= :now order by due, sequence limit :limit").bindparams(_CONSUMERS)
-_NEXT_PARKED = text(f"select min(due) from ({_HEADS_WAITING})").bindparams(_CONSUMERS)
+_NEXT_PARKED = text(f"select min(due) from ({_HEADS_WAITING}) where due > :after").bindparams(_CONSUMERS)
 _HEAD_OF_KEY = text(
     "select * from insula_parked where consumer = :consumer and source = :source and key = :key"
     " order by sequence limit 1"
@@ -116,9 +116,10 @@ class Queries:
         parameters = {"consumers": sorted(consumers), "now": timestamp(now), "limit": limit}
         return [parked_of(row) for row in await self._reader.rows(_DUE, parameters)]
 
-    async def parked_next(self, consumers: Collection[str]) -> datetime | None:
-        """When the next attempt of these consumers is due."""
-        row = await self._first(_NEXT_PARKED, consumers=sorted(consumers))
+    async def parked_next(self, consumers: Collection[str], after: datetime | None = None) -> datetime | None:
+        """When the next attempt of these consumers is due: of all, or of those that are due after a moment."""
+        since = "" if after is None else timestamp(after)
+        row = await self._first(_NEXT_PARKED, consumers=sorted(consumers), after=since)
         return None if row[0] is None else datetime.fromisoformat(row[0])
 
     async def parked_of(self, consumer: str, source: str, key: str) -> Parked | None:
