@@ -125,7 +125,7 @@ class Bus:
             mark = None
             if repeatable:
                 fingerprint = hashlib.sha256(encode_canonically(message)).hexdigest()
-                mark = Mark(handler.name, context.message_id, fingerprint=fingerprint)
+                mark = Mark(handler.consumer, context.message_id, fingerprint=fingerprint)
             answer = await dispatcher.command(handler, message, context, mark)
         return handler.answers(encode(answer)) if self._wire else answer
 

@@ -36,6 +36,7 @@ class Handler:
 
     __slots__ = (
         "answers",
+        "consumer",
         "declaration",
         "decode",
         "function",
@@ -54,6 +55,7 @@ class Handler:
         self.function = declaration.function
         self.is_async = declaration.is_async
         self.name = declaration.name
+        self.consumer = declaration.consumer
         self.place = f"{declaration.name} ({declaration.place.file.rpartition('/')[2]}:{declaration.place.line})"
         self.ports = tuple(ports[parameter.annotation] for parameter in declaration.ports)
         # Nothing that such a handler sees depends on the message's context, so a query's need not be made.
@@ -97,7 +99,7 @@ class Dispatcher:
         """
         scope = scope or Scope(handler.place)
         scope.context = context
-        scope.departure = OutgoingMessages(self.module, handler.name, context, self._clock)
+        scope.departure = OutgoingMessages(self.module, handler.consumer, context, self._clock)
         scope.mark = mark
         first = () if message is None else (message,)
 
@@ -131,7 +133,7 @@ class Dispatcher:
     def _repeated(self, handler: Handler, answer: Answer, mark: Mark | None) -> Any:
         if mark is not None and mark.fingerprint != answer.fingerprint:
             raise MessageIdReused(
-                f"message {mark.message_id} was sent to {handler.name} before with other content; use a new "
+                f"message {mark.message_id} was sent to {handler.place} before with other content; use a new "
                 "id (Idempotency-Key) for a new command"
             )
         if answer.outcome is Outcome.REJECTED:

@@ -48,8 +48,8 @@ class Receiver:
         self.on_parked: Callable[[], None] = _nothing
         self._dispatcher = dispatcher
         self._handlers = handlers
-        self.consumers = frozenset(handler.name for group in handlers.values() for handler in group)
-        self._by_name = {handler.name: handler for group in handlers.values() for handler in group}
+        self._by_consumer = {handler.consumer: handler for group in handlers.values() for handler in group}
+        self.consumers = frozenset(self._by_consumer)
         self._clock = clock
         self._randomness = randomness
         self._policy = policy
@@ -59,7 +59,7 @@ class Receiver:
 
     async def start(self) -> None:
         """Take over from consumers that were renamed, and learn which keys are parked."""
-        renamed = [(each.declaration.renamed_from, name) for name, each in self._by_name.items()]
+        renamed = [(each.declaration.renamed_from, name) for name, each in self._by_consumer.items()]
 
         async def body(unit: Unit) -> None:
             for before, after in renamed:
@@ -71,8 +71,9 @@ class Receiver:
         self._parked = set(await self.database.parked_keys())
         for gone in sorted({consumer for consumer, _, _ in self._parked} - self.consumers):
             _log.warning(
-                "%s: messages are parked for %s, which is gone; renamed_from= gives them an heir", self.module, gone
-            )
+                "%s: messages are parked for %s, which is gone; renamed_from= (of a command: name=) gives them an heir",
+                self.module, gone,
+            )  # fmt: skip
 
     async def deliver(self, envelope: Envelope) -> None:
         """Take a message for every consumer of its type; raises when it could be neither handled nor parked."""
@@ -90,7 +91,7 @@ class Receiver:
                 turn.give_back()
 
     def _key(self, handler: Handler, envelope: Envelope) -> Key:
-        return (handler.name, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
+        return (handler.consumer, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
 
     def _turn(self, key: Key) -> Turn:
         return Turn(self._last_turns, key)
@@ -115,14 +116,14 @@ class Receiver:
             unexpected = None if isinstance(reason, InsulaError) else reason  # the traceback once, not at every attempt
             fate = "is a dead letter" if state is ParkedState.DEAD else "is parked"
             _log.warning(
-                "%s: %s %s failed and %s: %s", handler.name, envelope.type, envelope.id, fate, error,
+                "%s: %s %s failed and %s: %s", handler.place, envelope.type, envelope.id, fate, error,
                 exc_info=unexpected,
             )  # fmt: skip
 
         async def body(unit: Unit) -> None:
-            await unit.park(handler.name, envelope, attempts=attempts, due=due, error=error)
+            await unit.park(handler.consumer, envelope, attempts=attempts, due=due, error=error)
             if state is ParkedState.DEAD:
-                await unit.bury(handler.name, envelope.id)
+                await unit.bury(handler.consumer, envelope.id)
 
         await self.database.perform(body, Scope(f"{handler.name}: parking {envelope.id}"))
         self._parked.add(key)
@@ -136,9 +137,9 @@ class Receiver:
 
     async def _handle(self, handler: Handler, envelope: Envelope, *steps: Any) -> None:
         """Run one consumer for one message; a message taken before, or expired, only runs the steps."""
-        mark = Mark(handler.name, envelope.id, envelope.source, envelope.position)
+        mark = Mark(handler.consumer, envelope.id, envelope.source, envelope.position)
         if envelope.expires_at is not None and envelope.expires_at <= self._clock.now():
-            _log.info("%s: %s %s expired at %s", handler.name, envelope.type, envelope.id, envelope.expires_at)
+            _log.info("%s: %s %s expired at %s", handler.place, envelope.type, envelope.id, envelope.expires_at)
             await self._close(handler, mark, Outcome.EXPIRED, *steps)
             return
         message = None
@@ -162,7 +163,7 @@ class Receiver:
         except Rejection as rejection:
             if envelope.kind != "command":
                 raise EventRejected(f"{handler.place} rejected an event: {described(rejection)}") from rejection
-            _log.info("%s rejected the sent command %s: %s", handler.name, envelope.id, described(rejection))
+            _log.info("%s rejected the sent command %s: %s", handler.place, envelope.id, described(rejection))
 
     async def _run(self, handler: Handler, work: Coroutine[Any, Any, Any]) -> None:
         """Run a handler in a task of its own: what cancels it from within ends that task, never the delivery."""
@@ -224,7 +225,7 @@ class Receiver:
 
     async def _retry_key(self, key: Key) -> int:
         """Handle the parked messages of a key in order until one fails or none is left; returns how many it were."""
-        handler, handled = self._by_name[key[0]], 0
+        handler, handled = self._by_consumer[key[0]], 0
         while (head := await self.database.parked_of(*key)) is not None:
             if head.state is ParkedState.DEAD or head.due > self._clock.now():
                 return handled
@@ -242,7 +243,7 @@ class Receiver:
         state, due = self._verdict(handler, attempts, error)
         text = described(error)
         if state is ParkedState.DEAD:
-            _log.error("%s: %s is a dead letter after %d attempts: %s", handler.name, head.envelope.id, attempts, text)
+            _log.error("%s: %s is a dead letter after %d attempts: %s", handler.place, head.envelope.id, attempts, text)
 
         async def body(unit: Unit) -> None:
             await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=text)
