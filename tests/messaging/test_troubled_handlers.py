@@ -15,6 +15,7 @@ from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.messages import Envelope, FrozenMap
 from insula.messaging.dispatcher import AnswerInvalid
 from insula.runtime.application import Application
+from insula.runtime.configuration import Configuration, Store
 from insula.store.database import ParkedState, Scope, Unit
 from insula.testing import Scenario
 
@@ -226,6 +227,34 @@ async def test_a_log_that_was_deleted_is_noticed_and_its_new_messages_are_delive
     await run(10, 11)
     assert "restored from a backup or deleted" in caplog.text
     assert set(heard) == {0, 1, 2, 3, 4, 10, 11}
+
+
+async def test_messages_pruned_while_a_subscriber_was_away_are_counted_in_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[int] = []
+    both = speaking(heard)
+    alone = System("two", both.modules[0])
+    kept_for_a_moment = Configuration(store=Store(log_kept_days=1e-9))
+
+    async def run(system: System, *numbers: int) -> None:
+        async with Application(system, kept_for_a_moment, directory=tmp_path) as application:
+            for number in numbers:
+                await application.bus.call(Say(number=number))
+            for relay in application.wired.relays:
+                await relay.step()
+            if system is alone:
+                database, now = application.wired.databases["saying"], application.clock.now() + timedelta(days=1)
+                await database.prune(marks={}, answers_before=now, log_below=5, log_before=now, limit=100)
+
+    await run(both, 1, 2)
+    await run(alone, 3, 4, 5)
+    await run(both)
+    assert "hearing has read the log of saying to 2 only, and the 2 messages after that were pruned" in caplog.text
+    assert set(heard) == {1, 2, 5}
+    caplog.clear()
+    await run(both)
+    assert caplog.text == ""
 
 
 async def test_pruning_goes_on_until_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,13 @@ class Relay:
                 "the %s ends at %d, but %s had read it to %d: it was restored from a backup or deleted; going on there",
                 self._name, head, self.receiver.module, found,
             )  # fmt: skip
+        if found is not None and (gone := await self.source.log_first() - found - 1) > 0:
+            _log.error(
+                "%s has read the %s to %d only, and the %d messages after that were pruned: it will never hear them. "
+                "Bring its data up to date from %s by hand, and keep log_kept_days in [store] longer than a module is "
+                "ever away",
+                self.receiver.module, self._name, found, gone, self.source.name,
+            )  # fmt: skip
         self.position = head if found is None else min(found, head)
         self.saved = -1 if found is None else found
         await self.save()

@@ -25,6 +25,10 @@ class Log(Protocol):
         """The log after a position, of the given types only; of all types when there are none."""
         ...
 
+    async def log_first(self) -> int:
+        """The first position that was not pruned; 0 while the log is empty."""
+        ...
+
     async def log_head(self) -> int:
         """The last position; 0 while the log is empty."""
         ...

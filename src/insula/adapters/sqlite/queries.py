@@ -22,6 +22,7 @@ from insula.adapters.sqlite.writer import Writer
 from insula.messages import Envelope
 from insula.store.database import Answer, Mark, Parked, Scope, Timer, Unit
 
+_FIRST = text("select coalesce(min(position), 0) from insula_log")
 _HEAD = text("select coalesce(max(position), 0) from insula_log")
 _AFTER = text(f"select {LOG_COLUMNS} from insula_log where position > :position order by position limit :limit")
 _AFTER_OF_TYPES = text(
@@ -97,6 +98,10 @@ class Queries:
         else:
             rows = await self._reader.rows(_AFTER, parameters)
         return [envelope_of(row, self._name) for row in rows]
+
+    async def log_first(self) -> int:
+        """The first position of the log that was not pruned; 0 while it is empty."""
+        return int((await self._first(_FIRST))[0])
 
     async def log_head(self) -> int:
         """The last position of the log; 0 while it is empty."""
