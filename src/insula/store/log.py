@@ -25,6 +25,10 @@ class Log(Protocol):
         """The log after a position, of the given types only; of all types when there are none."""
         ...
 
+    async def log_count(self, position: int, types: Collection[str]) -> int:
+        """How many messages of the given types the log has after a position."""
+        ...
+
     async def log_first(self) -> int:
         """The first position that was not pruned; 0 while the log is empty."""
         ...
