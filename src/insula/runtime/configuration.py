@@ -21,7 +21,10 @@ _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where requests are taken. `port` 0 takes a free one; `caller_header` is trusted to name the caller, if set."""
+    """Where requests are taken. `port` 0 takes a free one; `caller_header` is trusted to name the caller, if set.
+
+    `drain_seconds` is how long the stop waits for requests under way, and then for other handlers under way.
+    """
 
     host: str = "127.0.0.1"
     port: _Port = 8000
