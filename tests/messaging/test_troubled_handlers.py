@@ -17,7 +17,10 @@ from insula.messaging.dispatcher import AnswerInvalid
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration, Store
 from insula.store.database import ParkedState, Scope, Unit
+from insula.store.errors import MessageIdReused
 from insula.testing import Scenario
+
+ID = "01900000-0000-7000-8000-000000000001"
 
 
 class Said(Event, key="number"):
@@ -160,6 +163,38 @@ async def test_the_same_command_in_another_order_of_keys_is_the_same_command() -
         other = Tell(words=FrozenMap({"b": 2, "a": 1}), tags=frozenset("zyx"))
         answers = [await scenario.call(each, message_id=message_id) for each in (one, other)]
         assert answers == [2, 2]
+
+
+async def test_a_command_repeated_after_its_class_got_a_field_with_a_default_is_the_same_command() -> None:
+    def asking(command_class: type[Command[None]]) -> System:
+        module = Module("asking")
+
+        async def take(command: Command[None], work: UnitOfWork) -> None: ...
+
+        take.__annotations__["command"] = command_class
+        module.handle(command_class)(take)
+        return System("one", module)
+
+    async with Scenario(asking(Order)) as scenario:
+        await scenario.call(Order(sku="a"), message_id=ID)
+        scenario.system = asking(OrderNow)
+        await scenario.restart()
+        await scenario.call(OrderNow(sku="a"), message_id=ID)
+        with pytest.raises(MessageIdReused):
+            await scenario.call(OrderNow(sku="a", gift=True), message_id=ID)
+
+
+class Order(Command[None]):
+    """As it was."""
+
+    sku: str
+
+
+class OrderNow(Command[None], name="Order"):
+    """As it is now."""
+
+    gift: bool = False
+    sku: str
 
 
 class Count(Command[int]):

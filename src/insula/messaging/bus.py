@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
@@ -13,7 +12,8 @@ from insula.kernel.deadline import Deadline
 from insula.kernel.errors import DeadlineExceeded, InsulaError
 from insula.kernel.ids import IdSource
 from insula.kernel.randomness import Randomness
-from insula.messages import Command, Message, Query, encode, encode_canonically
+from insula.messages import Command, Message, Query, encode
+from insula.messages.content import digest_of
 from insula.messaging.dispatcher import NO_CONTEXT, Dispatcher, Handler, Invocation
 from insula.store.database import Mark
 from insula.store.errors import AskedWhileWriting
@@ -124,8 +124,7 @@ class Bus:
         else:
             mark = None
             if repeatable:
-                fingerprint = hashlib.sha256(encode_canonically(message)).hexdigest()
-                mark = Mark(handler.consumer, context.message_id, fingerprint=fingerprint)
+                mark = Mark(handler.consumer, context.message_id, fingerprint=digest_of(message))
             answer = await dispatcher.command(handler, message, context, mark)
         return handler.answers(encode(answer)) if self._wire else answer
 
