@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
+
 from insula.messages import Envelope
 from insula.messaging import relay as relays
 from insula.messaging.relay import Relay
@@ -65,6 +67,7 @@ class Subscriber:
         self.begun: Counter[str] = Counter()
         self.taken: list[int] = []
         self.failed = 0
+        self.error: BaseException = OSError("the disk is full")
         self._changed = asyncio.Event()
 
     async def perform(self, body: Any, scope: Any) -> None:
@@ -79,7 +82,7 @@ class Subscriber:
         if key in self.failing:
             self.failed += 1
             self._changed.set()
-            raise OSError("the disk is full")
+            raise self.error
         self.taken.append(envelope.position)
         self._changed.set()
 
@@ -198,6 +201,22 @@ async def test_a_cancelled_delivery_comes_again_and_the_relay_runs_on() -> None:
         del subscriber.gates["bad"]
         clock.advance(1)
         await subscriber.until(lambda: subscriber.taken == [1])
+
+
+class Abrupt(BaseException):
+    """No Exception, as what pytest.fail raises."""
+
+
+async def test_a_step_raises_whatever_ended_a_delivery() -> None:
+    async with asyncio.timeout(10):
+        log, subscriber = GrowingLog(), Subscriber()
+        subscriber.error = Abrupt()
+        subscriber.failing.add("bad")
+        log.append("good", "bad", "good")
+        relay = Relay(log, subscriber, VirtualClock())  # type: ignore[arg-type]  # fakes
+        with pytest.raises(Abrupt):
+            await relay.step()
+        assert (relay.position, subscriber.taken) == (1, [1, 3])
 
 
 async def test_a_step_that_is_cancelled_leaves_nothing_behind() -> None:

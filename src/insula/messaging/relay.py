@@ -38,7 +38,7 @@ class _Window:
 
     def __init__(self, deliver: Deliver, position: int, awake: asyncio.Event) -> None:
         self.read = position
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.taken = 0
         self._deliver = deliver
         self._awake = awake
@@ -72,14 +72,14 @@ class _Window:
                 await self._deliver(envelope)
         except asyncio.CancelledError:
             self._fail(Failure(f"the delivery of {envelope.type} {envelope.id} was cancelled"))
-        except Exception as error:
+        except BaseException as error:  # whatever it is, the position must not wait for this message in silence
             self._fail(error)
         else:
             del self._flying[envelope.position]
             self.taken += 1
         self._awake.set()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         # In the step in which the delivery ends: whoever begins the next message has to see it first.
         self.failure = self.failure or error
 

@@ -149,8 +149,9 @@ class Retrier:
         except Exception as error:
             _log.warning("%s: parked messages: %s", self._receiver.module, described(error))
             await self._clock.sleep(_PAUSE_SECONDS)  # what failed could not even be stored, so it is due still
-        del self._running[key]
-        self._awake.set()
+        finally:
+            del self._running[key]
+            self._awake.set()
 
     async def land(self, seconds: float) -> None:
         """After `run` was cancelled: let retries under way end; those that have not after so long are cancelled."""
