@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.messages import Envelope, FrozenMap
 from insula.messaging.dispatcher import AnswerInvalid
 from insula.runtime.application import Application
+from insula.runtime.configuration import Configuration, Store
 from insula.store.database import ParkedState, Scope, Unit
+from insula.store.errors import MessageIdReused
 from insula.testing import Scenario
+
+ID = "01900000-0000-7000-8000-000000000001"
 
 
 class Said(Event, key="number"):
@@ -42,6 +47,25 @@ async def test_a_handler_whose_await_was_cancelled_has_failed_and_is_tried_again
         assert (await scenario.parked(hearing))[0].error.startswith("HandlerCancelled")
         await scenario.advance(timedelta(minutes=1))
         assert heard == [1]
+
+
+async def test_a_handler_that_cancels_its_own_task_is_parked_and_the_others_go_on() -> None:
+    heard: list[int] = []
+
+    async def hear(number: int) -> None:
+        task = asyncio.current_task()
+        if number == 1 and task is not None:
+            task.cancel()
+            await asyncio.sleep(0)
+        heard.append(number)
+
+    async with asyncio.timeout(10), Scenario(speaking(heard, hear)) as scenario:
+        for number in (1, 2):
+            await scenario.call(Say(number=number))
+        await scenario.settle()
+        [parked] = await scenario.wired.databases["hearing"].parked_list(dead_only=False, limit=10)
+        assert (heard, parked.key) == ([2], "1")
+        assert parked.error.startswith("HandlerCancelled")
 
 
 async def test_a_schedule_goes_on_after_a_tick_that_became_a_dead_letter() -> None:
@@ -141,6 +165,38 @@ async def test_the_same_command_in_another_order_of_keys_is_the_same_command() -
         assert answers == [2, 2]
 
 
+async def test_a_command_repeated_after_its_class_got_a_field_with_a_default_is_the_same_command() -> None:
+    def asking(command_class: type[Command[None]]) -> System:
+        module = Module("asking")
+
+        async def take(command: Command[None], work: UnitOfWork) -> None: ...
+
+        take.__annotations__["command"] = command_class
+        module.handle(command_class)(take)
+        return System("one", module)
+
+    async with Scenario(asking(Order)) as scenario:
+        await scenario.call(Order(sku="a"), message_id=ID)
+        scenario.system = asking(OrderNow)
+        await scenario.restart()
+        await scenario.call(OrderNow(sku="a"), message_id=ID)
+        with pytest.raises(MessageIdReused):
+            await scenario.call(OrderNow(sku="a", gift=True), message_id=ID)
+
+
+class Order(Command[None]):
+    """As it was."""
+
+    sku: str
+
+
+class OrderNow(Command[None], name="Order"):
+    """As it is now."""
+
+    gift: bool = False
+    sku: str
+
+
 class Count(Command[int]):
     """Answered with an integer."""
 
@@ -159,7 +215,7 @@ async def test_an_answer_of_the_wrong_type_fails_before_it_is_kept() -> None:
     assert not issubclass(AnswerInvalid, Rejection)
 
 
-def speaking(heard: list[int]) -> System:
+def speaking(heard: list[int], hears: Callable[[int], Awaitable[None]] | None = None) -> System:
     """Two modules, one of which hears what the other says."""
     saying, hearing = Module("saying"), Module("hearing")
 
@@ -169,7 +225,10 @@ def speaking(heard: list[int]) -> System:
 
     @hearing.on(Said)
     async def hear(event: Said) -> None:
-        heard.append(event.number)
+        if hears is not None:
+            await hears(event.number)
+        else:
+            heard.append(event.number)
 
     return System("two", saying, hearing)
 
@@ -203,6 +262,34 @@ async def test_a_log_that_was_deleted_is_noticed_and_its_new_messages_are_delive
     await run(10, 11)
     assert "restored from a backup or deleted" in caplog.text
     assert set(heard) == {0, 1, 2, 3, 4, 10, 11}
+
+
+async def test_messages_pruned_while_a_subscriber_was_away_are_counted_in_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[int] = []
+    both = speaking(heard)
+    alone = System("two", both.modules[0])
+    kept_for_a_moment = Configuration(store=Store(log_kept_days=1e-9))
+
+    async def run(system: System, *numbers: int) -> None:
+        async with Application(system, kept_for_a_moment, directory=tmp_path) as application:
+            for number in numbers:
+                await application.bus.call(Say(number=number))
+            for relay in application.wired.relays:
+                await relay.step()
+            if system is alone:
+                database, now = application.wired.databases["saying"], application.clock.now() + timedelta(days=1)
+                await database.prune(marks={}, answers_before=now, log_below=5, log_before=now, limit=100)
+
+    await run(both, 1, 2)
+    await run(alone, 3, 4, 5)
+    await run(both)
+    assert "hearing has read the log of saying to 2 only, and the 2 messages after that were pruned" in caplog.text
+    assert set(heard) == {1, 2, 5}
+    caplog.clear()
+    await run(both)
+    assert caplog.text == ""
 
 
 async def test_pruning_goes_on_until_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ OpenStage = Callable[[Simulation], Stage]
 
 
 def test_every_mutation_is_noticed_where_something_depends_on_the_promise(open_stage: OpenStage) -> None:
-    verdicts = try_mutations(open_stage(JOURNEYS), range(10))
+    verdicts = try_mutations(open_stage(JOURNEYS), range(80))
     assert {each.mutation.name: each.invariant for each in verdicts} == EXPECTED
     assert {each.mutation.name for each in verdicts if "without faults" in each.how_soon} == WITHOUT_FAULTS
 

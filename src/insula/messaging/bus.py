@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
@@ -13,7 +12,8 @@ from insula.kernel.deadline import Deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.kernel.ids import IdSource
 from insula.kernel.randomness import Randomness
-from insula.messages import Command, Message, Query, encode, encode_canonically, kind_of
+from insula.messages import Command, Message, Query, encode, kind_of
+from insula.messages.content import digest_of
 from insula.messaging.dispatcher import NO_CONTEXT, Dispatcher, Handler, Invocation
 from insula.messaging.outgoing import NobodyHandles
 from insula.store.database import Mark
@@ -124,8 +124,7 @@ class Bus:
         else:
             mark = None
             if repeatable:
-                fingerprint = hashlib.sha256(encode_canonically(message)).hexdigest()
-                mark = Mark(handler.name, context.message_id, fingerprint=fingerprint)
+                mark = Mark(handler.consumer, context.message_id, fingerprint=digest_of(message))
             answer = await dispatcher.command(handler, message, context, mark)
         return handler.over_the_wire(answer) if self._wire else answer
 

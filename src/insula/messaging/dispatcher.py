@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Callable, Container, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Handler:
 
     __slots__ = (
         "answers",
+        "consumer",
         "declaration",
         "decode",
         "function",
@@ -54,6 +55,7 @@ class Handler:
         self.function = declaration.function
         self.is_async = declaration.is_async
         self.name = declaration.name
+        self.consumer = declaration.consumer
         self.place = f"{declaration.name} ({declaration.place.file.rpartition('/')[2]}:{declaration.place.line})"
         self.ports = tuple(ports[parameter.annotation] for parameter in declaration.ports)
         # Nothing that such a handler sees depends on the message's context, so a query's need not be made.
@@ -103,14 +105,16 @@ class Dispatcher:
 
     def run(
         self, handler: Handler, message: Any, context: MessageContext, mark: Mark | None, scope: Scope | None = None
-    ) -> Awaitable[Any]:
+    ) -> Coroutine[Any, Any, Any]:
         """Run a handler that may write. Raises `Duplicate` when the mark was there before.
 
         Parameters: `message`, None for a schedule; `mark`, None when nobody can send the message again.
         """
         scope = scope or Scope(handler.place)
         scope.context = context
-        scope.departure = OutgoingMessages(self.module, handler.name, context, self._clock, self._handled)
+        scope.departure = OutgoingMessages(
+            self.module, handler.consumer, context, self._clock, self._handled, handler.name
+        )
         scope.mark = mark
         first = () if message is None else (message,)
 
@@ -134,7 +138,9 @@ class Dispatcher:
         except Duplicate as before:
             return self._repeated(handler, before.answer, mark)
 
-    def sent(self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope) -> Awaitable[Any]:
+    def sent(
+        self, handler: Handler, message: Any, context: MessageContext, mark: Mark, scope: Scope
+    ) -> Coroutine[Any, Any, Any]:
         """Run a durable command: its answer, yes or no, is kept with the mark."""
         scope.answer, scope.reject = handler.checked_answer, _encoded
         return self.run(handler, message, context, mark, scope)
@@ -142,7 +148,7 @@ class Dispatcher:
     def _repeated(self, handler: Handler, answer: Answer, mark: Mark | None) -> Any:
         if mark is not None and mark.fingerprint != answer.fingerprint:
             raise MessageIdReused(
-                f"message {mark.message_id} was sent to {handler.name} before with other content; use a new "
+                f"message {mark.message_id} was sent to {handler.place} before with other content; use a new "
                 "id (Idempotency-Key) for a new command"
             )
         if answer.outcome is Outcome.REJECTED:

@@ -25,24 +25,27 @@ class OutgoingInvalid(Failure):
 class OutgoingMessages:
     """Collects during one run of a handler. Implements `Departure`.
 
-    Parameters: `handled`, the commands that somebody takes (default: nobody knows, so all may be sent).
+    Parameters: `consumer`, whom ids are derived for; `place` of the handler, for errors; `handled`, the commands that
+    somebody takes (default: nobody knows, so all may be sent).
 
-    Ids are derived from the handled message, the handler and a count, so a handler that runs again publishes
+    Ids are derived from the handled message, the consumer and a count, so a handler that runs again publishes
     the same ids again.
     """
 
-    __slots__ = ("_clock", "_context", "_count", "_handled", "_handler", "_module", "envelopes", "timers")
+    __slots__ = ("_clock", "_consumer", "_context", "_count", "_handled", "_module", "_place", "envelopes", "timers")
 
     def __init__(
         self,
         module: str,
-        handler: str,
+        consumer: str,
         context: MessageContext,
         clock: Clock,
         handled: Container[type[Any]] | None = None,
+        place: str = "",
     ) -> None:
         self._module = module
-        self._handler = handler
+        self._consumer = consumer
+        self._place = place or consumer
         self._context = context
         self._clock = clock
         self._handled = handled
@@ -73,13 +76,13 @@ class OutgoingMessages:
             raise TypeError(f"send takes a Command, not {type(command).__name__}; events are published")
         if delay is not None and not isinstance(delay, timedelta):
             raise TypeError(
-                f"{self._handler}: send({type(command).__name__}, delay={delay!r}): delay is a timedelta, such as "
+                f"{self._place}: send({type(command).__name__}, delay={delay!r}): delay is a timedelta, such as "
                 "timedelta(seconds=5)"
             )
         if self._handled is not None and type(command) not in self._handled:
             # A sent command waits in the log for its handler: without one it would be lost and nobody told.
             raise NobodyHandles(
-                f"{self._handler} sends {type(command).__name__}, which no module of the system handles; add a "
+                f"{self._place} sends {type(command).__name__}, which no module of the system handles; add a "
                 "handler, or its module to the System"
             )
         envelope = self._envelope(command, "command", delay)
@@ -93,7 +96,7 @@ class OutgoingMessages:
         context, cls, now = self._context, type(message), self._clock.now()
         expires = cls.__expires__
         return Envelope(
-            id=derive(context.message_id, f"{self._handler}/{self._count}"),
+            id=derive(context.message_id, f"{self._consumer}/{self._count}"),
             source=self._module,
             type=cls.__message_name__,
             kind=kind,
@@ -115,7 +118,5 @@ class OutgoingMessages:
             decoder(type(message))(data)
         except MessageInvalid as error:
             where = f"{error.path}: {error.reason}" if error.path else error.reason
-            raise OutgoingInvalid(
-                f"{self._handler}: {type(message).__name__} does not fit its types: {where}"
-            ) from None
+            raise OutgoingInvalid(f"{self._place}: {type(message).__name__} does not fit its types: {where}") from None
         return data

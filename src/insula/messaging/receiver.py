@@ -5,35 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, MessageContext, TraceContext
-from insula.kernel.errors import Failure, InsulaError, Rejection
+from insula.kernel.errors import InsulaError, Rejection
 from insula.kernel.randomness import Randomness
 from insula.messages import Envelope, decoder
 from insula.messaging.dispatcher import Dispatcher, Handler
+from insula.messaging.failing import EventRejected, HandlerCancelled, HandlerTimedOut, described
 from insula.messaging.retrying import RetryPolicy
+from insula.messaging.turns import Key, Turn
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
 
 _log = logging.getLogger("insula.messaging")
+_KEYS_AT_ONCE = 100
 
-Key = tuple[str, str, str]
-_ERROR_LENGTH = 2000
-
-
-class EventRejected(Failure):
-    """The handler of an event raised a Rejection: nobody waits for that answer, so it becomes a dead letter."""
-
-
-class HandlerCancelled(Failure):
-    """What a handler awaited was cancelled, though nobody cancelled the handler: it has failed like any other."""
+Value = TypeVar("Value")
 
 
 class Receiver:
     """The inbox side of a module. `deliver` returns when every consumer has durably taken or parked the message.
 
-    Parameters: `handlers`, the module's consumers by wire name; `policy`, when a failed message is tried again.
+    Parameters: `handlers`, the module's consumers by wire name; `policy`, when a failed message is tried again;
+    `handler_timeout_seconds`, after which a handler is stopped and has failed.
     """
 
     def __init__(
@@ -43,6 +39,7 @@ class Receiver:
         clock: Clock,
         randomness: Randomness,
         policy: RetryPolicy,
+        handler_timeout_seconds: float,
     ) -> None:
         self.module = dispatcher.module
         self.database = dispatcher.database
@@ -51,17 +48,18 @@ class Receiver:
         self.on_parked: Callable[[], None] = _nothing
         self._dispatcher = dispatcher
         self._handlers = handlers
-        self.consumers = frozenset(handler.name for group in handlers.values() for handler in group)
-        self._by_name = {handler.name: handler for group in handlers.values() for handler in group}
+        self._by_consumer = {handler.consumer: handler for group in handlers.values() for handler in group}
+        self.consumers = frozenset(self._by_consumer)
         self._clock = clock
         self._randomness = randomness
         self._policy = policy
+        self._handler_timeout_seconds = handler_timeout_seconds
         self._parked: set[Key] = set()
-        self._tails: dict[Key, asyncio.Task[Any]] = {}
+        self._last_turns: dict[Key, asyncio.Future[bool]] = {}
 
     async def start(self) -> None:
         """Take over from consumers that were renamed, and learn which keys are parked."""
-        renamed = [(each.declaration.renamed_from, name) for name, each in self._by_name.items()]
+        renamed = [(each.declaration.renamed_from, name) for name, each in self._by_consumer.items()]
 
         async def body(unit: Unit) -> None:
             for before, after in renamed:
@@ -73,41 +71,30 @@ class Receiver:
         self._parked = set(await self.database.parked_keys())
         for gone in sorted({consumer for consumer, _, _ in self._parked} - self.consumers):
             _log.warning(
-                "%s: messages are parked for %s, which is gone; renamed_from= gives them an heir", self.module, gone
-            )
+                "%s: messages are parked for %s, which is gone; renamed_from= (of a command: name=) gives them an heir",
+                self.module, gone,
+            )  # fmt: skip
 
     async def deliver(self, envelope: Envelope) -> None:
         """Take a message for every consumer of its type; raises when it could be neither handled nor parked."""
-        takes = [
-            self._in_turn(self._key(handler, envelope), self._take, handler, envelope)
-            for handler in self._handlers.get(envelope.type, ())
-        ]
-        await _all(takes)
+        turns = [(each, self._turn(self._key(each, envelope))) for each in self._handlers.get(envelope.type, ())]
+        try:
+            if len(turns) == 1:  # nearly always, and then a task less
+                ((handler, turn),) = turns
+                await turn.take(self._take, turn.key, handler, envelope)
+            else:
+                await _all([turn.take(self._take, turn.key, handler, envelope) for handler, turn in turns])
+        finally:
+            # A failed turn goes in the very step that tells the sender: in between, a later message of its key could
+            # be begun by a sender that knows nothing yet, and must find it.
+            for _, turn in turns:
+                turn.give_back()
 
     def _key(self, handler: Handler, envelope: Envelope) -> Key:
-        return (handler.name, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
+        return (handler.consumer, envelope.source, envelope.subject if envelope.subject is not None else envelope.id)
 
-    def _in_turn(
-        self, key: Key, action: Callable[..., Coroutine[Any, Any, None]], *arguments: Any
-    ) -> asyncio.Task[None]:
-        """Run `action` after everything begun earlier for the same key; if that failed, fail too, to keep the order."""
-        before = self._tails.get(key)
-
-        async def run() -> None:
-            if before is not None:
-                await asyncio.shield(before)
-            await action(key, *arguments)
-
-        task = asyncio.get_running_loop().create_task(run())
-        self._tails[key] = task
-        task.add_done_callback(lambda done: self._forget(key, done))
-        return task
-
-    def _forget(self, key: Key, task: asyncio.Task[None]) -> None:
-        if self._tails.get(key) is task:
-            del self._tails[key]
-        if not task.cancelled():
-            task.exception()  # whoever awaits the delivery is told; here it only counts as seen
+    def _turn(self, key: Key) -> Turn:
+        return Turn(self._last_turns, key)
 
     async def _take(self, key: Key, handler: Handler, envelope: Envelope) -> None:
         if key in self._parked:
@@ -116,7 +103,7 @@ class Receiver:
         try:
             await self._handle(handler, envelope)
         except Exception as error:
-            await self._park(key, handler, envelope, attempts=1, error=_described(error), reason=error)
+            await self._park(key, handler, envelope, attempts=1, error=described(error), reason=error)
 
     async def _park(
         self, key: Key, handler: Handler, envelope: Envelope, *, attempts: int, error: str,
@@ -129,14 +116,14 @@ class Receiver:
             unexpected = None if isinstance(reason, InsulaError) else reason  # the traceback once, not at every attempt
             fate = "is a dead letter" if state is ParkedState.DEAD else "is parked"
             _log.warning(
-                "%s: %s %s failed and %s: %s", handler.name, envelope.type, envelope.id, fate, error,
+                "%s: %s %s failed and %s: %s", handler.place, envelope.type, envelope.id, fate, error,
                 exc_info=unexpected,
             )  # fmt: skip
 
         async def body(unit: Unit) -> None:
-            await unit.park(handler.name, envelope, attempts=attempts, due=due, error=error)
+            await unit.park(handler.consumer, envelope, attempts=attempts, due=due, error=error)
             if state is ParkedState.DEAD:
-                await unit.bury(handler.name, envelope.id)
+                await unit.bury(handler.consumer, envelope.id)
 
         await self.database.perform(body, Scope(f"{handler.name}: parking {envelope.id}"))
         self._parked.add(key)
@@ -150,9 +137,9 @@ class Receiver:
 
     async def _handle(self, handler: Handler, envelope: Envelope, *steps: Any) -> None:
         """Run one consumer for one message; a message taken before, or expired, only runs the steps."""
-        mark = Mark(handler.name, envelope.id, envelope.source, envelope.position)
+        mark = Mark(handler.consumer, envelope.id, envelope.source, envelope.position)
         if envelope.expires_at is not None and envelope.expires_at <= self._clock.now():
-            _log.info("%s: %s %s expired at %s", handler.name, envelope.type, envelope.id, envelope.expires_at)
+            _log.info("%s: %s %s expired at %s", handler.place, envelope.type, envelope.id, envelope.expires_at)
             await self._close(handler, mark, Outcome.EXPIRED, *steps)
             return
         message = None
@@ -166,22 +153,48 @@ class Receiver:
         scope = Scope(handler.place, finally_=steps)
         try:
             if envelope.kind == "command":
-                await self._dispatcher.sent(handler, message, context, mark, scope)
+                await self._run(handler, self._dispatcher.sent(handler, message, context, mark, scope))
             else:
-                await self._dispatcher.run(handler, message, context, mark, scope)
+                await self._run(handler, self._dispatcher.run(handler, message, context, mark, scope))
             self.handled += 1
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise HandlerCancelled(f"{handler.place} awaited something that was cancelled") from error
         except Duplicate:
             if steps:
                 await self._close(handler, mark, Outcome.DONE, *steps)
         except Rejection as rejection:
             if envelope.kind != "command":
-                raise EventRejected(f"{handler.place} rejected an event: {rejection}") from rejection
-            _log.info("%s rejected the sent command %s: %s", handler.name, envelope.id, rejection)
+                raise EventRejected(f"{handler.place} rejected an event: {described(rejection)}") from rejection
+            _log.info("%s rejected the sent command %s: %s", handler.place, envelope.id, described(rejection))
+
+    async def _run(self, handler: Handler, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a handler in a task of its own: what cancels it from within ends that task, never the delivery."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            await asyncio.wait((task,), timeout=self._handler_timeout_seconds)
+            late = not task.done()
+            if late:
+                await self._end_late(handler, task)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait((task,))
+            raise
+        try:
+            task.result()
+        except asyncio.CancelledError as error:
+            if late:
+                limit = f"{self._handler_timeout_seconds:g} s (handler_timeout_seconds in [delivery])"
+                raise HandlerTimedOut(f"{handler.place} took longer than {limit} and was stopped") from error
+            raise HandlerCancelled(f"{handler.place} was cancelled, or awaited something that was") from error
+
+    async def _end_late(self, handler: Handler, task: asyncio.Task[Any]) -> None:
+        """End a run that is over its time, or it would hold its key for ever."""
+        seconds = self._handler_timeout_seconds
+        if not handler.is_async:
+            _log.warning("%s runs longer than %g s on its thread; it cannot be stopped, and its key waits for it",
+                         handler.place, seconds)  # fmt: skip
+            await asyncio.wait((task,))
+        while not task.done():  # again for a handler that catches its cancellation and goes on
+            task.cancel()
+            await asyncio.wait((task,), timeout=seconds)
 
     async def _close(self, handler: Handler, mark: Mark, outcome: Outcome, *steps: Any) -> None:
         async def body(unit: Unit) -> None:
@@ -193,38 +206,50 @@ class Receiver:
 
     # -- parked messages
 
+    async def due(self, now: datetime, limit: int) -> Sequence[Key]:
+        """Keys whose first parked message is to be tried again by now, the longest overdue first."""
+        heads = await self.database.parked_due(self.consumers, now, limit)
+        return [(head.consumer, head.source, head.key) for head in heads]
+
+    async def retry(self, key: Key) -> int:
+        """Try what is parked under a key, as far as its time has come; returns how many were handled."""
+        turn = self._turn(key)
+        try:
+            return await turn.take(self._retry_key, key)
+        finally:
+            turn.give_back()
+
     async def retry_due(self) -> int:
         """Try every parked message whose time has come, and those behind it; returns how many were handled."""
-        heads = await self.database.parked_due(self.consumers, self._clock.now(), 100)
-        counts: list[int] = []
-        await _all([self._in_turn((head.consumer, head.source, head.key), self._retry_key, counts) for head in heads])
-        return sum(counts)
+        return sum(await _all([self.retry(key) for key in await self.due(self._clock.now(), _KEYS_AT_ONCE)]))
 
-    async def _retry_key(self, key: Key, counts: list[int]) -> None:
-        """Handle the parked messages of a key in order until one fails or none is left."""
-        handler = self._by_name[key[0]]
+    async def _retry_key(self, key: Key) -> int:
+        """Handle the parked messages of a key in order until one fails or none is left; returns how many it were."""
+        handler, handled = self._by_consumer[key[0]], 0
         while (head := await self.database.parked_of(*key)) is not None:
             if head.state is ParkedState.DEAD or head.due > self._clock.now():
-                return
+                return handled
             try:
                 await self._handle(handler, head.envelope, _unpark(head.sequence))
-                counts.append(1)
+                handled += 1
             except Exception as error:
                 await self._repark(handler, head, error)
-                return
+                return handled
         self._parked.discard(key)
+        return handled
 
     async def _repark(self, handler: Handler, head: Parked, error: Exception) -> None:
         attempts = head.attempts + 1
         state, due = self._verdict(handler, attempts, error)
+        text = described(error)
         if state is ParkedState.DEAD:
             _log.error(
-                "%s: %s %s is dead letter %s/%d after %d attempts: %s", handler.name, head.envelope.type,
-                head.envelope.id, self.module, head.sequence, attempts, _described(error),
+                "%s: %s %s is dead letter %s/%d after %d attempts: %s", handler.place, head.envelope.type,
+                head.envelope.id, self.module, head.sequence, attempts, text,
             )  # fmt: skip
 
         async def body(unit: Unit) -> None:
-            await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=_described(error))
+            await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=text)
 
         await self.database.perform(body, Scope(f"{handler.name}: parking {head.envelope.id}"))
         self.on_parked()
@@ -248,7 +273,11 @@ class Receiver:
         """Give a parked message up: it counts as taken, and its key flows on. False if there is none."""
         parked = await self.database.parked_chosen([sequence])
         for each in parked:
-            await self._in_turn((each.consumer, each.source, each.key), self._drop, each)
+            turn = self._turn((each.consumer, each.source, each.key))
+            try:
+                await turn.take(self._drop, turn.key, each)
+            finally:
+                turn.give_back()
         self.on_parked()
         return bool(parked)
 
@@ -271,10 +300,12 @@ def _unpark(sequence: int) -> Callable[[Unit], Coroutine[Any, Any, None]]:
     return step
 
 
-async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for every task, also when one fails; raise the first failure. Cancelled, it cancels them and waits still."""
+async def _all(works: Sequence[Coroutine[Any, Any, Value]]) -> Sequence[Value]:
+    """Do all at once, to the end also when one fails; raise the first failure. Cancelled, it cancels them and waits."""
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(work) for work in works]
     if not tasks:
-        return
+        return ()
     try:
         await asyncio.wait(tasks)
     except asyncio.CancelledError:
@@ -282,12 +313,10 @@ async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
             task.cancel()
         await asyncio.wait(tasks)
         raise
-    for task in tasks:
-        task.result()
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
+    failures = [failure for task in tasks if (failure := task.exception()) is not None]
+    if failures:
+        raise failures[0]
+    return [task.result() for task in tasks]
 
 
 def _nothing() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 from insula.kernel.clock import Clock
+from insula.kernel.errors import Failure
 from insula.messages import Envelope
+from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
+from insula.messaging.waiting import land, woken
 from insula.store.database import Scope, Unit
 from insula.store.log import Log
 
@@ -21,9 +23,69 @@ Deliver = Callable[[Envelope], Awaitable[None]]
 WINDOW = 256
 """Messages in flight to one subscriber."""
 
+_PAGE = 128
 _CURSOR_INTERVAL_SECONDS = 0.25
 _POLL_SECONDS = 5.0
+_FIRST_DELAY_SECONDS = 0.05
 _LONGEST_DELAY_SECONDS = 5.0
+
+
+class _Window:
+    """The messages on their way to one subscriber.
+
+    Parameters: `deliver`; `position`, up to which everything was taken; `awake`, set when a delivery ends.
+    """
+
+    def __init__(self, deliver: Deliver, position: int, awake: asyncio.Event) -> None:
+        self.read = position
+        self.failure: BaseException | None = None
+        self.taken = 0
+        self._deliver = deliver
+        self._awake = awake
+        self._flying: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def position(self) -> int:
+        """Everything up to here was taken: what stands before the oldest message that was not."""
+        return next(iter(self._flying), self.read + 1) - 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._flying
+
+    @property
+    def room(self) -> int:
+        """How many more messages may be begun."""
+        return WINDOW - len(self._flying)
+
+    def begin(self, envelope: Envelope, *, twice: bool) -> None:
+        """Let a message fly; those of one log begin in its order."""
+        task = asyncio.get_running_loop().create_task(self._fly(envelope, twice=twice))
+        self._flying[envelope.position] = task
+        self.read = envelope.position
+
+    async def _fly(self, envelope: Envelope, *, twice: bool) -> None:
+        try:
+            await self._deliver(envelope)
+            if twice:
+                await self._deliver(envelope)
+        except asyncio.CancelledError:
+            self._fail(Failure(f"the delivery of {envelope.type} {envelope.id} was cancelled"))
+        except BaseException as error:  # whatever it is, the position must not wait for this message in silence
+            self._fail(error)
+        else:
+            del self._flying[envelope.position]
+            self.taken += 1
+        self._awake.set()
+
+    def _fail(self, error: BaseException) -> None:
+        # In the step in which the delivery ends: whoever begins the next message has to see it first.
+        self.failure = self.failure or error
+
+    async def land(self, seconds: float | None = None) -> None:
+        """Wait for what is on its way; what is still after that many seconds is cancelled."""
+        await land(tuple(self._flying.values()), seconds)
 
 
 class Relay:
@@ -45,6 +107,8 @@ class Relay:
         self._clock = clock
         self._name = f"log of {source.name}"
         self._awake = asyncio.Event()
+        self._grown = True
+        self._window = _Window(self._deliver, 0, self._awake)
         source.on_append(self._appended)
 
     async def start(self) -> None:
@@ -60,52 +124,64 @@ class Relay:
                 "the %s ends at %d, but %s had read it to %d: it was restored from a backup or deleted; going on there",
                 self._name, head, self.receiver.module, found,
             )  # fmt: skip
+        if found is not None and (gone := await self.source.log_first() - found - 1) > 0:
+            _log.error(
+                "%s has read the %s to %d only, and the %d messages after that were pruned: it will never hear them. "
+                "Bring its data up to date from %s by hand, and keep log_kept_days in [store] longer than a module is "
+                "ever away",
+                self.receiver.module, self._name, found, gone, self.source.name,
+            )  # fmt: skip
         self.position = head if found is None else min(found, head)
         self.saved = -1 if found is None else found
         await self.save()
 
     def _appended(self, types: frozenset[str]) -> None:
         if not types.isdisjoint(self.receiver.types):
+            self._grown = True
             self._awake.set()
 
-    async def step(self, *, twice: bool = False, saving: bool = False) -> int:
-        """Deliver what the log has; returns how many messages.
+    async def step(self, *, twice: bool = False) -> int:
+        """Deliver what the log has; returns how many messages. Raises what a delivery failed with, after all others.
 
-        Parameters: `twice` delivers each two times, as brokers may; `saving` stores the cursor now and then.
+        Parameters: `twice` delivers each two times, as brokers may.
         """
-        head = await self.source.log_head()
-        flying: deque[tuple[int, asyncio.Task[None]]] = deque()
-        delivered, read, more = 0, self.position, head > self.position
+        landed = asyncio.Event()
+        window, more = _Window(self._deliver, self.position, landed), True
         try:
-            while True:
-                while more and len(flying) <= WINDOW // 2:
-                    records = await self.source.log_after(read, self.receiver.types, WINDOW // 2)
-                    if any(task.done() and task.exception() is not None for _, task in flying):
-                        break  # later messages of its key must not overtake the one that could not be taken
-                    for envelope in records:
-                        task = asyncio.get_running_loop().create_task(self._deliver_one(envelope, twice=twice))
-                        flying.append((envelope.position, task))
-                        read = envelope.position
-                    more = len(records) == WINDOW // 2
-                if not flying:
-                    break
-                position, task = flying[0]
-                await task
-                flying.popleft()
-                self.position = position
-                delivered += 1
-                if saving and self._clock.monotonic() >= self._save_at:
-                    await self.save()
-        except BaseException:
-            await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
+            while window.failure is None and (more or not window.is_empty):
+                landed.clear()
+                while more and window.room and window.failure is None:
+                    more = await self._read_on(window, twice=twice)
+                if not window.is_empty:
+                    await landed.wait()
+            await window.land()
+        except BaseException as error:
+            await window.land(0 if isinstance(error, asyncio.CancelledError) else None)
             raise
-        self.position = max(self.position, head)
-        return delivered
+        finally:
+            self._advance(window)
+        if window.failure is not None:
+            raise window.failure
+        return window.taken
 
-    async def _deliver_one(self, envelope: Envelope, *, twice: bool) -> None:
-        await self._deliver(envelope)
-        if twice:
-            await self._deliver(envelope)
+    def _advance(self, window: _Window) -> None:
+        self.position = max(self.position, window.position)
+
+    async def _read_on(self, window: _Window, *, twice: bool = False) -> bool:
+        """Begin what the log has next, as far as there is room; returns whether there may be more."""
+        head = await self.source.log_head()
+        if head <= window.read:
+            return False
+        limit = min(window.room, _PAGE)
+        records = await self.source.log_after(window.read, self.receiver.types, limit)
+        if window.failure is not None:
+            return False  # later messages of its key must not overtake the one that could not be taken
+        for envelope in records:
+            window.begin(envelope, twice=twice)
+        if len(records) == limit:
+            return True
+        window.read = max(window.read, head)
+        return False
 
     async def save(self) -> None:
         """Store the cursor."""
@@ -121,27 +197,50 @@ class Relay:
         self._save_at = self._clock.monotonic() + _CURSOR_INTERVAL_SECONDS
 
     async def run(self) -> None:
-        """Deliver as the log grows, until cancelled; wait longer each time the subscriber's store fails."""
-        delay = 0.05
-        while True:
-            self._awake.clear()
-            try:
-                await self.step(saving=True)
-                delay = 0.05
-                if self.position == self.saved:
-                    await self._wait(_POLL_SECONDS)
-                    continue
-                await self._wait(self._save_at - self._clock.monotonic())
-                if self._clock.monotonic() >= self._save_at:
-                    await self.save()
-            except Exception as error:
-                _log.warning("%s → %s: %s; again in %.2f s", self._name, self.receiver.module, error, delay)
-                await self._clock.sleep(delay)
-                delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+        """Deliver as the log grows, until cancelled; begin again from the position when a message could not be taken.
 
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._awake.wait()
-        except TimeoutError:
-            return
+        Each time it waits longer, until the position has moved.
+        """
+        delay, reached = _FIRST_DELAY_SECONDS, self.position
+        self._window = _Window(self._deliver, self.position, self._awake)
+        while True:
+            try:
+                await self._follow(self._window)
+            except Exception as error:
+                if self.position > reached:
+                    delay, reached = _FIRST_DELAY_SECONDS, self.position
+                _log.warning("%s → %s: %s; again in %.2f s", self._name, self.receiver.module, described(error), delay)
+            if self._window.failure is not None:
+                await self._window.land()
+                self._advance(self._window)
+                self._window = _Window(self._deliver, self.position, self._awake)
+            self._grown = True
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+
+    async def _follow(self, window: _Window) -> None:
+        """Read on whenever the log has grown and there is room; raises when something could not be taken."""
+        while window.failure is None:
+            self._awake.clear()
+            while self._grown and window.room and window.failure is None:
+                self._grown = False  # first, so that what grows meanwhile is seen
+                self._grown = await self._read_on(window) or self._grown
+            self._advance(window)
+            await self._wait()
+        raise window.failure
+
+    async def _wait(self) -> None:
+        """Until the log has grown or a message was taken; save the cursor when it is time to."""
+        seconds = _POLL_SECONDS
+        if self.position != self.saved:
+            if self._clock.monotonic() >= self._save_at:
+                await self.save()
+                return
+            seconds = self._save_at - self._clock.monotonic()
+        if not await woken(self._awake, seconds):
+            self._grown = True  # `on_append` may have missed something
+
+    async def land(self, seconds: float) -> None:
+        """After `run` was cancelled: let what is on its way end; what has not after that many seconds is cancelled."""
+        await self._window.land(seconds)
+        self._advance(self._window)

@@ -13,13 +13,21 @@ from insula.kernel.clock import Clock
 from insula.kernel.cron import next_fire
 from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.messages import Envelope
+from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
+from insula.messaging.turns import Key
+from insula.messaging.waiting import land, woken
 from insula.modules import HandlerDeclaration
 from insula.store.database import Database, Scope, Timer, Unit
+from insula.store.log import TIMER_SAVED
 
 _log = logging.getLogger("insula.messaging")
-_LONGEST_SLEEP_SECONDS = 1.0
+_LONGEST_SLEEP_SECONDS = 30.0
+"""Whoever sleeps is woken when there is something new to wait for; this is for a wall clock that jumps."""
+
+_PAUSE_SECONDS = 1.0
 _TIMERS_AT_ONCE = 200
+_RETRIES_AT_ONCE = 64
 
 
 def tick_type(declaration: HandlerDeclaration) -> str:
@@ -34,6 +42,12 @@ class Timers:
         self._database = database
         self._schedules = {declaration.name: declaration for declaration in schedules}
         self._clock = clock
+        self._awake = asyncio.Event()
+        database.on_append(self._appended)
+
+    def _appended(self, types: frozenset[str]) -> None:
+        if TIMER_SAVED in types:
+            self._awake.set()
 
     async def start(self) -> None:
         """Set a timer for each new or changed schedule, and remove those whose declaration is gone.
@@ -87,27 +101,25 @@ class Timers:
     async def run(self) -> None:
         """Fire timers as they come due, until cancelled."""
         while True:
+            self._awake.clear()
             try:
-                if await self.step() < _TIMERS_AT_ONCE:
-                    await self._clock.sleep(await self._seconds_to_next())
+                if await self.step() == _TIMERS_AT_ONCE:
+                    continue
+                seconds = _seconds_until(await self._database.timers_next(), self._clock)
             except Exception as error:
-                _log.warning("%s: timers: %s", self._database.name, error)
-                await self._clock.sleep(_LONGEST_SLEEP_SECONDS)
-
-    async def _seconds_to_next(self) -> float:
-        due = await self._database.timers_next()
-        if due is None:
-            return _LONGEST_SLEEP_SECONDS
-        return min(max((due - self._clock.now()).total_seconds(), 0.001), _LONGEST_SLEEP_SECONDS)
+                _log.warning("%s: timers: %s", self._database.name, described(error))
+                seconds = _PAUSE_SECONDS
+            await woken(self._awake, seconds)
 
 
 class Retrier:
-    """Tries parked messages again as they come due."""
+    """Tries parked messages again as they come due: keys beside each other, none waiting for another."""
 
     def __init__(self, receiver: Receiver, clock: Clock) -> None:
         self._receiver = receiver
         self._clock = clock
         self._awake = asyncio.Event()
+        self._running: dict[Key, asyncio.Task[None]] = {}
         receiver.on_parked = self._awake.set
 
     async def run(self) -> None:
@@ -115,19 +127,41 @@ class Retrier:
         while True:
             self._awake.clear()
             try:
-                await self._receiver.retry_due()
-                due = await self._receiver.database.parked_next(self._receiver.consumers)
-                wait = _LONGEST_SLEEP_SECONDS
-                if due is not None:
-                    wait = min(max((due - self._clock.now()).total_seconds(), 0.001), wait)
+                seconds = await self._begin_due()
             except Exception as error:
-                _log.warning("%s: parked messages: %s", self._receiver.module, error)
-                wait = _LONGEST_SLEEP_SECONDS
-            try:
-                async with asyncio.timeout(wait):
-                    await self._awake.wait()
-            except TimeoutError:
-                continue
+                _log.warning("%s: parked messages: %s", self._receiver.module, described(error))
+                seconds = _PAUSE_SECONDS
+            await woken(self._awake, seconds)
+
+    async def _begin_due(self) -> float:
+        """Begin what is due and does not run yet, as far as there is room; returns the seconds until more is due."""
+        now = self._clock.now()
+        for key in await self._receiver.due(now, 2 * _RETRIES_AT_ONCE):  # those that run are among them
+            if len(self._running) < _RETRIES_AT_ONCE and key not in self._running:
+                self._running[key] = asyncio.get_running_loop().create_task(self._retry(key))
+        return _seconds_until(
+            await self._receiver.database.parked_next(self._receiver.consumers, after=now), self._clock
+        )  # fmt: skip
+
+    async def _retry(self, key: Key) -> None:
+        try:
+            await self._receiver.retry(key)
+        except Exception as error:
+            _log.warning("%s: parked messages: %s", self._receiver.module, described(error))
+            await self._clock.sleep(_PAUSE_SECONDS)  # what failed could not even be stored, so it is due still
+        finally:
+            del self._running[key]
+            self._awake.set()
+
+    async def land(self, seconds: float) -> None:
+        """After `run` was cancelled: let retries under way end; those that have not after so long are cancelled."""
+        await land(tuple(self._running.values()), seconds)
+
+
+def _seconds_until(due: datetime | None, clock: Clock) -> float:
+    if due is None:
+        return _LONGEST_SLEEP_SECONDS
+    return min(max((due - clock.now()).total_seconds(), 0.001), _LONGEST_SLEEP_SECONDS)
 
 
 def _stamped(envelope: Envelope, now: datetime) -> Envelope:

@@ -63,6 +63,7 @@ def check_handlers(handlers: Iterable[Owned], problems: list[str]) -> None:
     for name, first, later in twins(declarations, lambda handler: handler.name):
         if first.function is not later.function:
             problems.append(f"two handlers are called {name!r}: {first.place} and {later.place}; rename one function")
+    _check_inboxes(declarations, problems)
     listening = [declaration for declaration in declarations if declaration.kind in ("event", "schedule")]
     for (_, message), first, later in twins(listening, lambda handler: (handler.name, handler.message)):
         if first.function is later.function:
@@ -79,6 +80,17 @@ def check_handlers(handlers: Iterable[Owned], problems: list[str]) -> None:
                 next_fire(declaration.schedule, _ANY_MOMENT, declaration.timezone)
             except ConfigurationError as error:
                 problems.append(f"{declaration.place}: {error}")
+
+
+def _check_inboxes(declarations: Iterable[HandlerDeclaration], problems: list[str]) -> None:
+    """A command named like the function of another consumer: marks and parked messages of both would be mixed up."""
+    consuming = [declaration for declaration in declarations if declaration.kind != "query"]
+    for name, first, later in twins(consuming, lambda handler: handler.consumer):
+        if first.name != later.name and (first.kind == "command") != (later.kind == "command"):
+            problems.append(
+                f"{first.place} and {later.place} would share the inbox {name!r}: one handles the command of that "
+                "name, the other is called so; rename that function"
+            )
 
 
 def check_ports(

@@ -67,7 +67,7 @@ class PortParameter:
 class HandlerDeclaration:
     """A function that handles a message or a schedule.
 
-    Parameters: `kind`; `message`, its class, None for a schedule; `function`; `name`, "module.function", the consumer;
+    Parameters: `kind`; `message`, its class, None for a schedule; `function`; `name`, "module.function";
     `is_async`, whether it is `async def`; `ports`, in the order of its parameters after the message; `place`;
     `attempts` before a message is parked, None for the configured number; `renamed_from`, the consumer's earlier name;
     `schedule`, five cron fields, and `timezone`, an IANA name; `is_checked`, whether every annotation could be resolved
@@ -86,6 +86,16 @@ class HandlerDeclaration:
     schedule: str | None = None
     timezone: str = "UTC"
     is_checked: bool = True
+
+    @property
+    def consumer(self) -> str:
+        """The name under which inbox marks and parked messages are kept.
+
+        A command has one handler, so it is the command's own: a function may be renamed, also between two attempts.
+        """
+        if self.kind == "command" and self.message is not None:
+            return f"{self.name.rpartition('.')[0]}.{self.message.__message_name__}"
+        return self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from insula.runtime.application import Application
+from insula.store.database import ParkedState
 
 
 class ModuleStatus(msgspec.Struct, frozen=True):
@@ -48,14 +49,13 @@ async def status_of(application: Application) -> Status:
     wired = application.wired
     modules = []
     for name, database in wired.databases.items():
-        parked = await database.parked_list(dead_only=False, limit=10_000)
-        dead = sum(1 for each in parked if each.state == "dead")
-        head = await database.log_head()
+        parked, head = await database.parked_counts(), await database.log_head()
+        dead, handled = parked.get(ParkedState.DEAD, 0), wired.receivers[name].handled
         (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
-        modules.append(ModuleStatus(name, head, len(parked), dead, delayed, wired.receivers[name].handled))
+        modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled))
     relays = []
     for relay in wired.relays:
-        waiting = len(await relay.source.log_after(relay.position, relay.receiver.types, 10_000))
+        waiting = await relay.source.log_count(relay.position, relay.receiver.types)
         head = await relay.source.log_head()
         relays.append(RelayStatus(relay.source.name, relay.receiver.module, relay.position, head, waiting))
     return Status(application.system.name, application.ready, modules, relays)

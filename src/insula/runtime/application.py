@@ -57,6 +57,7 @@ class Application:
         self._closing = False
         self._entered: list[Any] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._retriers: list[Retrier] = []
         self._wired: Wired | None = None
 
     @property
@@ -103,8 +104,9 @@ class Application:
             raise
         for timer in wired.timers:
             self._begin(timer.run())
-        for receiver in wired.receivers.values():
-            self._begin(Retrier(receiver, self.clock).run())
+        self._retriers = [Retrier(receiver, self.clock) for receiver in wired.receivers.values()]
+        for retrier in self._retriers:
+            self._begin(retrier.run())
         for relay in wired.relays:
             self._begin(relay.run())
         self._begin(self._maintain())
@@ -127,11 +129,18 @@ class Application:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop moving messages, save cursors, close every database; the rest is delivered next time."""
+        """Begin no handler any more, let those under way end, save cursors, close every database.
+
+        What has not ended after `drain_seconds` of [http] is cancelled; it is delivered again next time.
+        """
         self.ready, self._closing = False, True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        drain_seconds = self.configuration.http.drain_seconds
+        landing = [relay.land(drain_seconds) for relay in self.wired.relays]
+        landing += [retrier.land(drain_seconds) for retrier in self._retriers]
+        await asyncio.gather(*landing)
         for relay in self.wired.relays:
             try:
                 await relay.save()

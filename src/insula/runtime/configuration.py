@@ -25,7 +25,10 @@ _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where requests are taken. `port` 0 takes a free one; `caller_header` is trusted to name the caller, if set."""
+    """Where requests are taken. `port` 0 takes a free one; `caller_header` is trusted to name the caller, if set.
+
+    `drain_seconds` is how long the stop waits for requests under way, and then for other handlers under way.
+    """
 
     host: str = "127.0.0.1"
     port: _Port = 8000
@@ -36,11 +39,15 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often a message that fails is tried again, before it is a dead letter."""
+    """How often a message that fails is tried again, before it is a dead letter.
+
+    `handler_timeout_seconds` is how long the handler of an event, a schedule or a sent command may take.
+    """
 
     attempts: _Count = 8
     first_delay_seconds: _Positive = 0.5
     longest_delay_seconds: _Positive = 300.0
+    handler_timeout_seconds: _Positive = 60.0
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

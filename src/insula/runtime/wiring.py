@@ -142,7 +142,9 @@ def _wire_module(
         elif declaration.kind != "query" and declaration.message is not None:
             consumers.setdefault(declaration.message.__message_name__, []).append(handler)
     policy = RetryPolicy(delivery.attempts, delivery.first_delay_seconds, delivery.longest_delay_seconds)
-    wired.receivers[module.name] = Receiver(dispatcher, consumers, clock, surroundings.randomness, policy)
+    wired.receivers[module.name] = Receiver(
+        dispatcher, consumers, clock, surroundings.randomness, policy, delivery.handler_timeout_seconds
+    )
     wired.timers.append(Timers(database, schedules, clock))
 
 

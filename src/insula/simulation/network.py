@@ -168,6 +168,22 @@ class RemoteLog:
 
         return await self._ask(read)
 
+    async def log_count(self, position: int, types: Collection[str]) -> int:
+        """Ask the other process."""
+
+        async def read(service: Reachable) -> int:
+            return await service.database(self._module).log_count(position, types)
+
+        return await self._ask(read)
+
+    async def log_first(self) -> int:
+        """Ask the other process."""
+
+        async def read(service: Reachable) -> int:
+            return await service.database(self._module).log_first()
+
+        return await self._ask(read)
+
     async def log_head(self) -> int:
         """Ask the other process."""
 

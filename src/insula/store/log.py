@@ -9,6 +9,9 @@ from insula.messages import Envelope
 
 Appended = Callable[[frozenset[str]], None]
 
+TIMER_SAVED = "insula.timer"
+"""Stands among the types appended when a message was stored that will enter the log later."""
+
 
 class Log(Protocol):
     """What one module has published and sent, in order, without gaps."""
@@ -20,6 +23,14 @@ class Log(Protocol):
 
     async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]:
         """The log after a position, of the given types only; of all types when there are none."""
+        ...
+
+    async def log_count(self, position: int, types: Collection[str]) -> int:
+        """How many messages of the given types the log has after a position."""
+        ...
+
+    async def log_first(self) -> int:
+        """The first position that was not pruned; 0 while the log is empty."""
         ...
 
     async def log_head(self) -> int:

@@ -85,6 +85,8 @@ def machine_failure(error: BaseException, database: str) -> Failure | None:
     if isinstance(error, OverflowError) and "SQLite" in str(error):
         # The client reads this: no place of the code in it. Whoever logs it names the handler.
         return ValueOutOfRange(f"a number does not fit into 64 bits; send one from {-(2**63)} to {2**63 - 1}")
+    if not code:
+        return None  # a handler's own error, whose text may not even be makeable
     reason = str(error.orig if isinstance(error, DBAPIError) else error)
     if code in _FULL:
         return StorageFull(f"{database}: the disk is full ({reason}); free space, nothing accepted is lost")

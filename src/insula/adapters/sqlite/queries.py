@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,13 +20,17 @@ from insula.adapters.sqlite.tables import (
 )  # fmt: skip
 from insula.adapters.sqlite.writer import Writer
 from insula.messages import Envelope
-from insula.store.database import Answer, Mark, Parked, Scope, Timer, Unit
+from insula.store.database import Answer, Mark, Parked, ParkedState, Scope, Timer, Unit
 
+_FIRST = text("select coalesce(min(position), 0) from insula_log")
 _HEAD = text("select coalesce(max(position), 0) from insula_log")
 _AFTER = text(f"select {LOG_COLUMNS} from insula_log where position > :position order by position limit :limit")
 _AFTER_OF_TYPES = text(
     f"select {LOG_COLUMNS} from insula_log where position > :position and type in :types order by position limit :limit"
 ).bindparams(bindparam("types", expanding=True))
+_COUNT = text("select count(*) from insula_log where position > :position and type in :types").bindparams(
+    bindparam("types", expanding=True)
+)
 _ANSWER = text("select outcome, answer, fingerprint from insula_inbox where consumer = :consumer and message_id = :id")
 _CURSOR = text("select position from insula_cursor where name = :name")
 _KEYS = text("select distinct consumer, source, key from insula_parked")
@@ -39,11 +43,12 @@ _HEADS = (
 _HEADS_WAITING = f"{_HEADS} and state = 'waiting' and consumer in :consumers"
 _CONSUMERS: BindParameter[Any] = bindparam("consumers", expanding=True)
 _DUE = text(f"{_HEADS_WAITING} and due <= :now order by due, sequence limit :limit").bindparams(_CONSUMERS)
-_NEXT_PARKED = text(f"select min(due) from ({_HEADS_WAITING})").bindparams(_CONSUMERS)
+_NEXT_PARKED = text(f"select min(due) from ({_HEADS_WAITING}) where due > :after").bindparams(_CONSUMERS)
 _HEAD_OF_KEY = text(
     "select * from insula_parked where consumer = :consumer and source = :source and key = :key"
     " order by sequence limit 1"
 )
+_PARKED_COUNTS = text("select state, count(*) as number from insula_parked group by state")
 _PARKED = text("select * from insula_parked order by sequence limit :limit")
 _CHOSEN = text("select * from insula_parked where sequence in :sequences order by sequence").bindparams(
     bindparam("sequences", expanding=True)
@@ -100,6 +105,14 @@ class Queries:
             rows = await self._reader.rows(_AFTER, parameters)
         return [envelope_of(row, self._name) for row in rows]
 
+    async def log_count(self, position: int, types: Collection[str]) -> int:
+        """How many messages of the given types the log has after a position."""
+        return int((await self._first(_COUNT, position=position, types=sorted(types)))[0])
+
+    async def log_first(self) -> int:
+        """The first position of the log that was not pruned; 0 while it is empty."""
+        return int((await self._first(_FIRST))[0])
+
     async def log_head(self) -> int:
         """The last position of the log; 0 while it is empty."""
         return int((await self._first(_HEAD))[0])
@@ -118,15 +131,20 @@ class Queries:
         parameters = {"consumers": sorted(consumers), "now": timestamp(now), "limit": limit}
         return [parked_of(row) for row in await self._reader.rows(_DUE, parameters)]
 
-    async def parked_next(self, consumers: Collection[str]) -> datetime | None:
-        """When the next attempt of these consumers is due."""
-        row = await self._first(_NEXT_PARKED, consumers=sorted(consumers))
+    async def parked_next(self, consumers: Collection[str], after: datetime | None = None) -> datetime | None:
+        """When the next attempt of these consumers is due: of all, or of those that are due after a moment."""
+        since = "" if after is None else timestamp(after)
+        row = await self._first(_NEXT_PARKED, consumers=sorted(consumers), after=since)
         return None if row[0] is None else datetime.fromisoformat(row[0])
 
     async def parked_of(self, consumer: str, source: str, key: str) -> Parked | None:
         """The head of one key."""
         row = await self._first(_HEAD_OF_KEY, consumer=consumer, source=source, key=key)
         return None if row is None else parked_of(row)
+
+    async def parked_counts(self) -> Mapping[ParkedState, int]:
+        """How many messages are parked, by state."""
+        return {ParkedState(row.state): row.number for row in await self._reader.rows(_PARKED_COUNTS)}
 
     async def parked_list(self, *, dead_only: bool, limit: int) -> Sequence[Parked]:
         """Parked messages in the order they were parked."""

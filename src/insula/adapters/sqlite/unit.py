@@ -28,6 +28,7 @@ from insula.adapters.sqlite.writer import ROLLBACK, Writer
 from insula.messages import Command, Envelope, Event
 from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Timer
 from insula.store.errors import ForeignAwait
+from insula.store.log import TIMER_SAVED
 from insula.store.unit_of_work import OrmSession, Parameters, Statement, executable
 
 Value = TypeVar("Value")
@@ -254,6 +255,8 @@ class SqliteUnit:
         if departure is not None and leaving:
             appended = self._tables.append(departure.envelopes)
             self._tables.save_timers(departure.timers)
+            if departure.timers:
+                appended.add(TIMER_SAVED)
         for step in scope.finally_:
             await step(self)
         if scope.mark is not None and answer is not None:
