@@ -37,7 +37,7 @@ class LosesTheFirst:
         self._lost = self._lost or strikes
         return True if strikes else None
 
-    def record(self, *_: str) -> None:
+    def record(self, *_: str, **__: object) -> None:
         """Nobody reads it."""
 
     async def boundary(self, _: str) -> None:

@@ -53,17 +53,19 @@ class Delivery:
     async def _deliver(self, envelope: Envelope) -> None:
         process, world, module = self._process, self._process.world, self._receiver.module
         what = world.choices.number(f"{self._source} → {module}: {message_label(envelope, world.aliases)}")
+        ids = (envelope.id,)
         seconds = world.fault("delay", what)
         if seconds is not None:
-            world.record(process.name, "delay", f"{what} by {seconds:g} s")
+            delayed = f"{what} by {seconds:g} s"
+            world.record(process.name, "delay", delayed, choice=("delay", what), seconds=seconds, messages=ids)
             await asyncio.sleep(seconds)
         if world.fault("loss", what) is not None:
-            world.record(process.name, "loss", what)
+            world.record(process.name, "loss", what, choice=("loss", what), messages=ids)
             raise MessageLost(f"{what}: lost")
-        world.record(process.name, "deliver", what)
+        world.record(process.name, "deliver", what, messages=ids)
         await process.boundary(f"before {what}")
         await self._receiver.deliver(envelope)
         if world.fault("duplicate", what) is not None:
-            world.record(process.name, "duplicate", what)
+            world.record(process.name, "duplicate", what, choice=("duplicate", what), messages=ids)
             await self._receiver.deliver(envelope)
         await process.boundary(f"after {what}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from insula.simulation.choices import Choice
 from insula.simulation.labels import label_of
 from insula.simulation.process import SimulatedProcess
 from insula.store.database import Scope
@@ -23,6 +24,7 @@ class SimulatedCommitter:
         self._world = process.world
         self._module = module
         self._full_until = 0.0
+        self._full: Choice | None = None
 
     def start(self, commit: Action, done: Done, units: Sequence[Scope]) -> None:
         """Begin `commit`; call `done` with its error, or None."""
@@ -36,10 +38,11 @@ class SimulatedCommitter:
         jump = world.fault("clock-jump", what)
         if jump is not None:
             process.skew += jump
-            world.record(process.name, "clock-jump", f"by {jump:g} s")
-        error = self._refused(what)
-        if error is not None:
-            world.record(process.name, "abort", what)
+            world.record(process.name, "clock-jump", f"by {jump:g} s", choice=("clock-jump", what))
+        refused = self._refused(what)
+        if refused is not None:
+            error, choice = refused
+            world.record(process.name, "abort", what, choice=choice)
             done(error)
             return
         if process.strike(f"before {what}"):
@@ -60,22 +63,22 @@ class SimulatedCommitter:
         if world.over:
             return
         if world.fault("unknown-outcome", what) is not None:
-            world.record(process.name, "unknown-outcome", what)
+            world.record(process.name, "unknown-outcome", what, choice=("unknown-outcome", what))
             done(_error("disk I/O error", sqlite3.SQLITE_IOERR))
             return
         if process.strike(f"after {what}"):
             return
         done(None)
 
-    def _refused(self, what: str) -> sqlite3.Error | None:
+    def _refused(self, what: str) -> tuple[sqlite3.Error, Choice | None] | None:
         world = self._world
         seconds = world.fault("disk-full", what)
         if seconds is not None:
-            self._full_until = world.loop.time() + seconds
+            self._full, self._full_until = ("disk-full", what), world.loop.time() + seconds
         if world.loop.time() < self._full_until and world.choices.faults_on:
-            return _error("database or disk is full", sqlite3.SQLITE_FULL)
+            return _error("database or disk is full", sqlite3.SQLITE_FULL), self._full
         if world.fault("abort", what) is not None:
-            return _error("disk I/O error", sqlite3.SQLITE_IOERR)
+            return _error("disk I/O error", sqlite3.SQLITE_IOERR), ("abort", what)
         return None
 
     def close(self) -> None:

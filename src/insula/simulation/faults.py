@@ -35,7 +35,10 @@ def _struck(_: float) -> object:
 FAULTS: Mapping[str, FaultKind] = {
     "crash": FaultKind(0.002, 0.06, _seconds(0.05, 600), "the process dies; it starts again after {} s"),
     "crash-anywhere": FaultKind(
-        0.2, 0.8, lambda u: [1 + int(u * 600), round(0.05 + u * 5, 3)], "the process dies in the middle (step, s) {}"
+        0.2,
+        0.8,
+        lambda u: [1 + int(u * 600), round(0.05 + u * 5, 3)],
+        "the process dies in the middle, at step {0[0]}; it starts again after {0[1]} s",
     ),
     "pause": FaultKind(0.001, 0.03, _seconds(0.5, 80), "the process stands still for {} s"),
     "delay": FaultKind(0.01, 0.2, _seconds(0.1, 300), "it takes {} s to arrive"),

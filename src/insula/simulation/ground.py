@@ -8,7 +8,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-from insula.simulation.choices import Choices
+from insula.simulation.choices import Choice, Choices
 from insula.simulation.faults import FAULTS
 from insula.simulation.loop import Lane, SimulatedLoop, SimulatedTask
 from insula.store.database import Scope
@@ -31,12 +31,22 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One line of a run's story: when (virtual seconds), in which service, what kind of thing, and what."""
+    """One line of a run's story.
+
+    Parameters: `at`, virtual seconds; `where`, a service, "client" or "outside"; `kind` of thing; `what`. For those who
+    draw it: `choice`, the fault of the plan that shows here; `services`, the others concerned; `messages`, ids of those
+    that left or arrived; `seconds`, how long it lasts; `detail`, what was sent.
+    """
 
     at: float
     where: str
     kind: str
     what: str
+    choice: Choice | None = None
+    services: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+    seconds: float = 0.0
+    detail: str = ""
 
 
 class Ground(ABC):
@@ -54,9 +64,21 @@ class Ground(ABC):
         self.violation: Violation | None = None
         self.over = False
 
-    def record(self, where: str, kind: str, what: str) -> None:
-        """Add a line to the story."""
-        self.story.append(Happening(round(self.loop.time(), 6), where, kind, what))
+    def record(
+        self,
+        where: str,
+        kind: str,
+        what: str,
+        *,
+        choice: Choice | None = None,
+        services: tuple[str, ...] = (),
+        messages: tuple[str, ...] = (),
+        seconds: float = 0.0,
+        detail: str = "",
+    ) -> None:
+        """Add a line to the story; parameters as those of `Happening`."""
+        at = round(self.loop.time(), 6)
+        self.story.append(Happening(at, where, kind, what, choice, services, messages, seconds, detail))
 
     def fault(self, lane: str, key: str) -> Any:
         """Whether a fault of a kind strikes here: None, or its parameter."""
@@ -70,11 +92,11 @@ class Ground(ABC):
             self.loop.stop()
 
     @abstractmethod
-    def crash(self, process: Any, where: str, downtime_seconds: float) -> None:
+    def crash(self, process: Any, where: str, downtime_seconds: float, choice: Choice | None = None) -> None:
         """End a process at once; its service starts again later."""
 
     @abstractmethod
-    def pause(self, process: Any, seconds: float, where: str) -> None:
+    def pause(self, process: Any, seconds: float, where: str, choice: Choice | None = None) -> None:
         """Let a process stand still."""
 
     @abstractmethod

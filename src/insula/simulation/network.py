@@ -66,10 +66,14 @@ class Network:
         if checked in self._split_until:
             return False
         self._split_until[checked] = 0.0
-        seconds = ground.fault("partition", f"{pair}, from {period * _SPLIT_CHECK_SECONDS:g} s")
+        key = f"{pair}, from {period * _SPLIT_CHECK_SECONDS:g} s"
+        seconds = ground.fault("partition", key)
         if seconds is None:
             return False
-        ground.record("outside", "partition", f"{pair} for {seconds:g} s")
+        ground.record(
+            "outside", "partition", f"{pair} for {seconds:g} s",
+            choice=("partition", key), services=(one, other), seconds=seconds,
+        )  # fmt: skip
         self._split_until[pair] = now + seconds
         return True
 
@@ -109,7 +113,7 @@ class Network:
         if self.splits(origin, other):
             raise ConnectionLost(f"{origin} cannot reach {other}: the network is split")
         if cuts and ground.fault(reset, what) is not None:
-            ground.record(origin, reset, what)
+            ground.record(origin, reset, what, choice=(reset, what), services=(other,))
             raise ConnectionLost(f"{what}: the connection was cut")
 
     def listen(self, module: str, process: SimulatedProcess, listener: Appended) -> None:
@@ -224,9 +228,12 @@ class SimulatedNeighbours:
         ground, cls = self._process.world, type(message)
         label = f"{cls.__message_name__}[{alias(context.correlation_id, ground.aliases)}]"
         what = ground.choices.number(f"{self._process.name} asks {module}: {label}")
-        data = encode(message)
+        data, service = encode(message), self._network.service_of[module]
 
         async def answer(service: Reachable) -> Any:
             return await service.bus.deliver(decoder(cls)(data), context)
 
-        return await self._network.request(self._process.name, self._network.service_of[module], what, answer)
+        ground.record(self._process.name, "ask", what, services=(service.name,), detail=repr(message))
+        value = await self._network.request(self._process.name, service, what, answer)
+        ground.record(self._process.name, "told", what, services=(service.name,), detail=repr(value))
+        return value

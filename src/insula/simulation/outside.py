@@ -42,7 +42,7 @@ class Outside:
             what = self._what(name)
             seconds = self._process.world.fault("slow-dependency", what)
             if seconds is not None:
-                self._process.world.record(self._process.name, "slow-dependency", f"{what} for {seconds:g} s")
+                self._record("slow-dependency", f"{what} for {seconds:g} s", what)
                 await asyncio.sleep(seconds)
             failing = self._before(what)
             answer = await member(*args, **options)
@@ -66,21 +66,24 @@ class Outside:
     def _what(self, name: str) -> str:
         return self._process.world.choices.number(f"{self._process.name} calls {self._port}.{name}")
 
+    def _record(self, kind: str, told: str, key: str) -> None:
+        self._process.world.record(self._process.name, kind, told, choice=(kind, key))
+
     def _before(self, what: str) -> Any:
         world = self._process.world
         self._process.check()
         failing = world.fault("failing-dependency", what)
         if failing == "before":
-            world.record(self._process.name, "failing-dependency", f"{what}, nothing done")
+            self._record("failing-dependency", f"{what}, nothing done", what)
             raise DependencyFailed(f"{what}: not reached")
         if self._refusals:
             chosen = world.fault("rejecting-dependency", what)
             if chosen is not None:
-                world.record(self._process.name, "rejecting-dependency", what)
+                self._record("rejecting-dependency", what, what)
                 raise self._refusals[0]
         return failing
 
     def _after(self, what: str, failing: Any) -> None:
         if failing == "after":
-            self._process.world.record(self._process.name, "failing-dependency", f"{what}, done all the same")
+            self._record("failing-dependency", f"{what}, done all the same", what)
             raise DependencyFailed(f"{what}: no answer")

@@ -76,7 +76,8 @@ class SimulatedProcess:
 
     def die_here(self) -> None:
         """Crash in the middle of whatever runs."""
-        self.world.crash(self, f"at step {self.steps}", self.downtime_seconds)
+        choice = ("crash-anywhere", f"{self.name}, life {self.life + 1}")
+        self.world.crash(self, f"at step {self.steps}", self.downtime_seconds, choice)
 
     def check(self) -> None:
         """Raise if this process is dead."""
@@ -89,11 +90,11 @@ class SimulatedProcess:
         key = world.choices.number(f"{self.name}: {boundary}")
         downtime = world.fault("crash", key)
         if downtime is not None:
-            world.crash(self, boundary, downtime)
+            world.crash(self, boundary, downtime, ("crash", key))
             return True
         seconds = world.fault("pause", key)
         if seconds is not None:
-            world.pause(self, seconds, boundary)
+            world.pause(self, seconds, boundary, ("pause", key))
         return False
 
     async def boundary(self, name: str) -> None:

@@ -48,6 +48,10 @@ class Service:
             ground.record(self.name, "start", f"life {self._lives}")
         key = f"{self.name}, life {self._lives}"
         process.skew = ground.fault("clock-skew", key) or 0.0
+        if process.skew:
+            ground.record(
+                self.name, "clock-skew", f"by {process.skew:g} s in life {self._lives}", choice=("clock-skew", key)
+            )
         death = ground.fault("crash-anywhere", key)
         if death is not None:
             process.dies_at_step, process.downtime_seconds = death

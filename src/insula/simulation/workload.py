@@ -98,7 +98,7 @@ class Client:
         async def answer(service: Any) -> Any:
             return await service.bus.call(decoder(cls)(data), message_id=message_id, caller=caller)
 
-        return await self._until_answered(service, f"{cls.__message_name__}[{name}]", answer)
+        return await self._until_answered(service, f"{cls.__message_name__}[{name}]", repr(message), answer)
 
     async def request(
         self, method: str, path: str, *, json: object = None, headers: dict[str, str] | None = None,
@@ -121,7 +121,7 @@ class Client:
                 raise Failure(f"{method} {path}: {response.status}")
             return response
 
-        return await self._until_answered(service, f"{method} {path}[{name}]", answer)
+        return await self._until_answered(service, f"{method} {path}[{name}]", body.decode(), answer)
 
     def _next_name(self) -> str:
         prefix = _flow.get()
@@ -138,24 +138,26 @@ class Client:
         self._ground.aliases[message_id] = name
         return message_id
 
-    async def _until_answered(self, service: Reachable, label: str, action: Callable[[Any], Awaitable[R]]) -> R:
-        ground, wait = self._ground, _FIRST_WAIT_SECONDS
+    async def _until_answered(
+        self, service: Reachable, label: str, content: str, action: Callable[[Any], Awaitable[R]]
+    ) -> R:
+        ground, wait, asked = self._ground, _FIRST_WAIT_SECONDS, (service.name,)
         while True:
             what = ground.choices.number(f"client → {service.name}: {label}")
-            ground.record("client", "call", what)
+            ground.record("client", "call", what, services=asked, detail=content)
             try:
                 answer = await self._network.request("client", service, what, action)
             except Rejection as no:
                 self.waiting.pop(label, None)
                 self.rejections.append(f"{label}: {no}")
-                ground.record("client", "rejected", f"{label}: {no}")
+                ground.record("client", "rejected", f"{label}: {no}", services=asked)
                 raise
             except Exception as error:  # as a client sees it: some 5xx, or no answer
                 self.waiting[label] = f"{type(error).__name__}: {error}"
-                ground.record("client", "failed", f"{label}: {type(error).__name__}")
+                ground.record("client", "failed", f"{label}: {type(error).__name__}", services=asked)
             else:
                 self.waiting.pop(label, None)
-                ground.record("client", "answered", label)
+                ground.record("client", "answered", label, services=asked)
                 return answer
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)

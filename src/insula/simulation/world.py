@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from insula.runtime.inspection import Inspection
-from insula.simulation.choices import Choices
+from insula.simulation.choices import Choice, Choices
 from insula.simulation.ground import Ground
 from insula.simulation.invariants import Invariant, ModuleSnapshot, Snapshot
 from insula.simulation.labels import message_label
@@ -81,7 +81,8 @@ class World(Ground):
             leaving = [] if unit.departure is None else unit.departure.envelopes
             types.update(envelope.type for envelope in leaving)
             sent = ", ".join(message_label(envelope, self.aliases) for envelope in leaving)
-            self.record(process.name, "commit", f"{label} → {sent}" if sent else label)
+            ids = tuple(envelope.id for envelope in leaving)
+            self.record(process.name, "commit", f"{label} → {sent}" if sent else label, messages=ids)
             self.reached[label.partition("[")[0]] += 1
         if types:
             self.network.appended(module, process.name, frozenset(types))
@@ -92,12 +93,15 @@ class World(Ground):
 
     # -- lives and deaths
 
-    def crash(self, process: SimulatedProcess, where: str, downtime_seconds: float) -> None:
+    def crash(
+        self, process: SimulatedProcess, where: str, downtime_seconds: float, choice: Choice | None = None
+    ) -> None:
         """End a process at once; its service starts again later, from what it has stored."""
         if process.dead:
             return
         process.dead = True
-        self.record(process.name, "crash", f"{where}; down for {downtime_seconds:g} s")
+        what = f"{where}; down for {downtime_seconds:g} s"
+        self.record(process.name, "crash", what, choice=choice, seconds=downtime_seconds)
         self.loop.freeze(process)
         process.ready.clear()
         service = next(each for each in self.services if each.process is process)
@@ -106,9 +110,9 @@ class World(Ground):
             cut()
         self.loop.call_later(downtime_seconds, service.start, context=self.outside.context)
 
-    def pause(self, process: SimulatedProcess, seconds: float, where: str) -> None:
+    def pause(self, process: SimulatedProcess, seconds: float, where: str, choice: Choice | None = None) -> None:
         """Let a process stand still, as a long garbage collection or a frozen machine does."""
-        self.record(process.name, "pause", f"{where}, for {seconds:g} s")
+        self.record(process.name, "pause", f"{where}, for {seconds:g} s", choice=choice, seconds=seconds)
         process.paused = True
         self.loop.freeze(process)
 
