@@ -112,7 +112,7 @@ async def test_a_trace_shows_how_each_message_ended(target: str) -> None:
     await fill(target)
     code, output = invoked(["trace", MESSAGE_ID, target], COLUMNS="400")
     assert code == 0, output
-    assert 'speaking.never: rejected {"code":"Refused"' in output
+    assert 'speaking.Never: rejected {"code":"Refused"' in output
     assert "speaking.fail: dead letter speaking/1 after 1 attempts: OSError: no [/x] :heart:" in output
     assert "delayed until" in output
 

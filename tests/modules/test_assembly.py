@@ -351,20 +351,6 @@ def test_a_consumer_renamed_from_one_that_still_exists_is_refused() -> None:
     assert "renamed_from='loyalty.earn', but" in problem
 
 
-def test_a_consumer_called_like_a_command_of_its_module_is_refused() -> None:
-    orders = Module("orders")
-
-    @orders.handle(PlaceOrder)
-    async def place_order(command: PlaceOrder) -> None: ...
-
-    async def tell(event: OrderPlaced) -> None: ...
-
-    tell.__name__ = "PlaceOrder"
-    orders.on(OrderPlaced)(tell)
-    (problem,) = problems(orders)
-    assert "would share the inbox 'orders.PlaceOrder'" in problem
-
-
 @pytest.mark.parametrize(("schedule", "timezone"), [("every day", "UTC"), ("0 3 * * *", "Mars/Olympus")])
 def test_a_schedule_that_is_none_is_refused_with_its_place(schedule: str, timezone: str) -> None:
     orders = Module("orders")
