@@ -1,12 +1,11 @@
-"""Reads of the framework's own tables, on the reader's connection."""
+"""Reads of the framework's own tables, on the reader's connection: by the driver alone, for there are many of them."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-
-from sqlalchemy import BindParameter, bindparam, text
 
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import (
@@ -22,18 +21,16 @@ from insula.adapters.sqlite.writer import Writer
 from insula.messages import Envelope
 from insula.store.database import Answer, Mark, Parked, ParkedState, Scope, Timer, Unit
 
-_FIRST = text("select coalesce(min(position), 0) from insula_log")
-_HEAD = text("select coalesce(max(position), 0) from insula_log")
-_AFTER = text(f"select {LOG_COLUMNS} from insula_log where position > :position order by position limit :limit")
-_AFTER_OF_TYPES = text(
+_FIRST = "select coalesce(min(position), 0) from insula_log"
+_HEAD = "select coalesce(max(position), 0) from insula_log"
+_AFTER = f"select {LOG_COLUMNS} from insula_log where position > :position order by position limit :limit"
+_AFTER_OF_TYPES = (
     f"select {LOG_COLUMNS} from insula_log where position > :position and type in :types order by position limit :limit"
-).bindparams(bindparam("types", expanding=True))
-_COUNT = text("select count(*) from insula_log where position > :position and type in :types").bindparams(
-    bindparam("types", expanding=True)
 )
-_ANSWER = text("select outcome, answer, fingerprint from insula_inbox where consumer = :consumer and message_id = :id")
-_CURSOR = text("select position from insula_cursor where name = :name")
-_KEYS = text("select distinct consumer, source, key from insula_parked")
+_COUNT = "select count(*) from insula_log where position > :position and type in :types"
+_ANSWER = "select outcome, answer, fingerprint from insula_inbox where consumer = :consumer and message_id = :id"
+_CURSOR = "select position from insula_cursor where name = :name"
+_KEYS = "select distinct consumer, source, key from insula_parked"
 # Only the head of a key may run: the rows behind it wait their turn.
 _HEADS = (
     "select * from insula_parked p where sequence = (select min(sequence) from insula_parked q"
@@ -41,24 +38,21 @@ _HEADS = (
 )
 # Rows of consumers that are gone must not stand before those that can run.
 _HEADS_WAITING = f"{_HEADS} and state = 'waiting' and consumer in :consumers"
-_CONSUMERS: BindParameter[Any] = bindparam("consumers", expanding=True)
-_DUE = text(f"{_HEADS_WAITING} and due <= :now order by due, sequence limit :limit").bindparams(_CONSUMERS)
-_NEXT_PARKED = text(f"select min(due) from ({_HEADS_WAITING}) where due > :after").bindparams(_CONSUMERS)
-_HEAD_OF_KEY = text(
+_DUE = f"{_HEADS_WAITING} and due <= :now order by due, sequence limit :limit"
+_NEXT_PARKED = f"select min(due) from ({_HEADS_WAITING}) where due > :after"
+_HEAD_OF_KEY = (
     "select * from insula_parked where consumer = :consumer and source = :source and key = :key"
     " order by sequence limit 1"
 )
-_PARKED_COUNTS = text("select state, count(*) as number from insula_parked group by state")
-_PARKED = text("select * from insula_parked order by sequence limit :limit")
-_CHOSEN = text("select * from insula_parked where sequence in :sequences order by sequence").bindparams(
-    bindparam("sequences", expanding=True)
-)
-_DEAD = text("select * from insula_parked where state = 'dead' order by sequence limit :limit")
-_TIMERS_DUE = text(
+_PARKED_COUNTS = "select state, count(*) as number from insula_parked group by state"
+_PARKED = "select * from insula_parked order by sequence limit :limit"
+_CHOSEN = "select * from insula_parked where sequence in :sequences order by sequence"
+_DEAD = "select * from insula_parked where state = 'dead' order by sequence limit :limit"
+_TIMERS_DUE = (
     "select identifier, due, schedule, envelope from insula_timer where due <= :now order by due, sequence limit :limit"
 )
-_NEXT_TIMER = text("select min(due) from insula_timer")
-_RECURRING = text("select identifier, due, schedule, envelope from insula_timer where schedule <> ''")
+_NEXT_TIMER = "select min(due) from insula_timer"
+_RECURRING = "select identifier, due, schedule, envelope from insula_timer where schedule <> ''"
 
 # How others ended than well is all that an operator can find, so it is kept as long as answers.
 _PRUNE_MARKS = (
@@ -79,6 +73,13 @@ _PRUNE_LOG = (
 )
 
 
+@functools.cache
+def _expanded(statement: str, name: str, count: int) -> str:
+    """The statement with so many parameters in place of the list `name`."""
+    places = ", ".join(f":{name}{number}" for number in range(count))
+    return statement.replace(f":{name}", f"({places})")
+
+
 class Queries:
     """What the framework asks a module's database."""
 
@@ -87,8 +88,16 @@ class Queries:
     _writer: Writer
     _tables: BookKeeping
 
-    async def _first(self, statement: Any, **parameters: Any) -> Any:
-        rows = await self._reader.rows(statement, parameters)
+    async def _rows(self, statement: str, **parameters: Any) -> Sequence[Any]:
+        """Rows of a statement; a parameter that is a list stands for all of its values: `in :types`."""
+        for name, values in [(name, value) for name, value in parameters.items() if isinstance(value, list)]:
+            statement = _expanded(statement, name, len(values))
+            parameters.update((f"{name}{number}", value) for number, value in enumerate(values))
+            del parameters[name]
+        return await self._reader.fetch(statement, parameters)
+
+    async def _first(self, statement: str, **parameters: Any) -> Any:
+        rows = await self._rows(statement, **parameters)
         return rows[0] if rows else None
 
     async def answer_of(self, mark: Mark) -> Answer | None:
@@ -98,11 +107,10 @@ class Queries:
 
     async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]:
         """The log after a position, of the given types only; of all types when there are none."""
-        parameters = {"position": position, "limit": limit}
         if types:
-            rows = await self._reader.rows(_AFTER_OF_TYPES, {**parameters, "types": sorted(types)})
+            rows = await self._rows(_AFTER_OF_TYPES, position=position, types=sorted(types), limit=limit)
         else:
-            rows = await self._reader.rows(_AFTER, parameters)
+            rows = await self._rows(_AFTER, position=position, limit=limit)
         return [envelope_of(row, self._name) for row in rows]
 
     async def log_count(self, position: int, types: Collection[str]) -> int:
@@ -124,12 +132,12 @@ class Queries:
 
     async def parked_keys(self) -> Collection[tuple[str, str, str]]:
         """Every (consumer, source, key) that has parked messages."""
-        return {(row.consumer, row.source, row.key) for row in await self._reader.rows(_KEYS)}
+        return {(consumer, source, key) for consumer, source, key in await self._rows(_KEYS)}
 
     async def parked_due(self, consumers: Collection[str], now: datetime, limit: int) -> Sequence[Parked]:
         """Heads of their key, of these consumers, whose next attempt is due."""
-        parameters = {"consumers": sorted(consumers), "now": timestamp(now), "limit": limit}
-        return [parked_of(row) for row in await self._reader.rows(_DUE, parameters)]
+        rows = await self._rows(_DUE, consumers=sorted(consumers), now=timestamp(now), limit=limit)
+        return [parked_of(row) for row in rows]
 
     async def parked_next(self, consumers: Collection[str], after: datetime | None = None) -> datetime | None:
         """When the next attempt of these consumers is due: of all, or of those that are due after a moment."""
@@ -144,20 +152,20 @@ class Queries:
 
     async def parked_counts(self) -> Mapping[ParkedState, int]:
         """How many messages are parked, by state."""
-        return {ParkedState(row.state): row.number for row in await self._reader.rows(_PARKED_COUNTS)}
+        return {ParkedState(state): count for state, count in await self._rows(_PARKED_COUNTS)}
 
     async def parked_list(self, *, dead_only: bool, limit: int) -> Sequence[Parked]:
         """Parked messages in the order they were parked."""
-        rows = await self._reader.rows(_DEAD if dead_only else _PARKED, {"limit": limit})
+        rows = await self._rows(_DEAD if dead_only else _PARKED, limit=limit)
         return [parked_of(row) for row in rows]
 
     async def parked_chosen(self, sequences: Collection[int]) -> Sequence[Parked]:
         """The parked messages with these numbers."""
-        return [parked_of(row) for row in await self._reader.rows(_CHOSEN, {"sequences": sorted(sequences)})]
+        return [parked_of(row) for row in await self._rows(_CHOSEN, sequences=sorted(sequences))]
 
     async def timers_due(self, now: datetime, limit: int) -> Sequence[Timer]:
         """Timers whose time has come."""
-        return [timer_of(row) for row in await self._reader.rows(_TIMERS_DUE, {"now": timestamp(now), "limit": limit})]
+        return [timer_of(row) for row in await self._rows(_TIMERS_DUE, now=timestamp(now), limit=limit)]
 
     async def timers_next(self) -> datetime | None:
         """When the next timer is due."""
@@ -166,7 +174,7 @@ class Queries:
 
     async def timers_recurring(self) -> Sequence[Timer]:
         """The timers of recurring declarations."""
-        return [timer_of(row) for row in await self._reader.rows(_RECURRING)]
+        return [timer_of(row) for row in await self._rows(_RECURRING)]
 
     async def perform(self, body: Any, scope: Scope) -> Any:
         """Run a unit of work."""

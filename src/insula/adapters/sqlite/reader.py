@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Executable, Result, Row
@@ -20,6 +20,8 @@ from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
 from insula.store.errors import ReadOnly
 from insula.store.unit_of_work import Parameters
+
+Value = TypeVar("Value")
 
 INLINE_STEPS = 20_000
 """Virtual machine steps a read may take on the loop, about a millisecond; a longer one starts over on a thread."""
@@ -47,6 +49,7 @@ class Reader:
         self._query_timeout_seconds = query_timeout_seconds
         self._inline, self._sql = self._open()
         self._inline.set_progress_handler(_always, INLINE_STEPS)
+        self._execute = sqlite3.Cursor(self._inline).execute  # for the framework's own statements
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"insula-read-{database}")
         self._local = threading.local()
         self._opened: list[Connection] = [self._inline]
@@ -71,27 +74,45 @@ class Reader:
         """All rows of a statement that reads."""
         return (await self.result(statement, parameters)).all()
 
+    async def fetch(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """All rows of a framework's own statement."""
+        try:
+            return self._execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            if primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+                raise self._explained(error, None) from error
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._fetch_in_thread, sql, parameters)
+
+    def _fetch_in_thread(self, sql: str, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        def fetch(connection: Connection, _: SqlConnection) -> Sequence[Any]:
+            return sqlite3.Cursor(connection).execute(sql, parameters).fetchall()
+
+        return self._bounded(fetch, None)
+
     def result_in_thread(
         self, statement: Executable, parameters: Parameters = None, place: str | None = None
     ) -> Result[Any]:
-        """The same on the calling thread's own connection, bounded in time."""
+        """The same as `result` on the calling thread's own connection, bounded in time."""
+        return self._bounded(lambda _, sql: sql.execute(statement, parameters), place)
+
+    def _bounded(self, read: Callable[[Connection, SqlConnection], Value], place: str | None) -> Value:
         if not hasattr(self._local, "sql"):
             connection, self._local.sql = self._open()
             self._local.connection = connection
             self._opened.append(connection)
         deadline = self._clock.monotonic() + self._query_timeout_seconds
-        sql: SqlConnection = self._local.sql
         connection = self._local.connection
         with interrupted_when(connection, lambda: self._clock.monotonic() > deadline, _STEPS_BETWEEN_CHECKS):
             try:
-                return sql.execute(statement, parameters)
-            except (DBAPIError, OverflowError) as error:
+                return read(connection, self._local.sql)
+            except (DBAPIError, sqlite3.Error, OverflowError) as error:
                 if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
                     limit = f"longer than {self._query_timeout_seconds:g} s"
                     raise Failure(f"{self._database}: a query took {limit} and was stopped; add an index") from error
                 raise self._explained(error, place) from error
 
-    def _explained(self, error: DBAPIError | OverflowError, place: str | None) -> Exception:
+    def _explained(self, error: DBAPIError | sqlite3.Error | OverflowError, place: str | None) -> Exception:
         where = place or self._database
         if primary_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH):
             reason = getattr(error, "orig", error)
