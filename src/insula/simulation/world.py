@@ -23,6 +23,7 @@ from insula.simulation.process import SimulatedProcess, current_process
 from insula.simulation.rest import next_timer, unrest
 from insula.simulation.service import Service
 from insula.simulation.setting import Setting
+from insula.simulation.worker_threads import inline_worker_threads
 from insula.simulation.workload import Client, Workload, carry_out
 from insula.store.database import Scope
 
@@ -132,7 +133,8 @@ class World(Ground):
         main = self.loop.create_task(self._main(workload), context=self.outside.context.copy())
         self.tasks.append(main)
         try:
-            self.loop.run_until_complete(main)
+            with inline_worker_threads():
+                self.loop.run_until_complete(main)
         except (StandsStill, RunsForEver) as error:
             self.fail("the system goes on", str(error))
         except RuntimeError:
