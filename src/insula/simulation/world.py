@@ -23,6 +23,7 @@ from insula.simulation.process import SimulatedProcess, current_process
 from insula.simulation.rest import next_timer, unrest
 from insula.simulation.service import Service
 from insula.simulation.setting import Setting
+from insula.simulation.watchdog import Watchdog
 from insula.simulation.worker_threads import inline_worker_threads
 from insula.simulation.workload import Client, Workload, carry_out
 from insula.store.database import Scope
@@ -126,14 +127,14 @@ class World(Ground):
     # -- the run
 
     def run(self, workload: Workload) -> None:
-        """From start to rest, or to the first violation."""
+        """From start to rest, or to the first violation. Raises BlockedThread if a step never ends."""
         collecting, logging_from = gc.isenabled(), logging.root.manager.disable
         gc.disable()  # it would close what crashed at a moment of its own
         logging.disable(logging.CRITICAL)  # the story tells it
         main = self.loop.create_task(self._main(workload), context=self.outside.context.copy())
         self.tasks.append(main)
         try:
-            with inline_worker_threads():
+            with inline_worker_threads(), Watchdog(self.loop):
                 self.loop.run_until_complete(main)
         except (StandsStill, RunsForEver) as error:
             self.fail("the system goes on", str(error))
