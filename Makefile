@@ -11,7 +11,8 @@ help:
 	@echo "make run    set up and start the shop; prints its address"
 	@echo "make test   set up, then every check and test"
 	@echo "make bench  set up, then every benchmark beside its peers"
-	@echo "make hunt   kill the shop 60 times while it takes 5,000 orders (KILLS, SEED)"
+	@echo "make hunt   kill the shop 60 times while it takes 5,000 orders (KILLS, SEED);"
+	@echo "            run 200 seeds of it under two hash seeds (HASH_SEEDS)"
 
 run: .venv/ready-to-run
 	@$(BIN)/insula run shop.system:shop
@@ -32,6 +33,7 @@ bench: .venv/ready-to-test
 
 hunt: .venv/ready-to-test
 	KILLS=$${KILLS:-60} $(BIN)/pytest -q tests/faults/test_kill.py
+	HASH_SEEDS=$${HASH_SEEDS:-200} $(BIN)/pytest -q tests/simulation/test_hash_seeds.py
 
 public-api: .venv/ready-to-test
 	$(BIN)/python tests/test_public_api.py

@@ -6,11 +6,14 @@ import asyncio
 import contextvars
 import gc
 import logging
+import zlib
 from asyncio import events
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+
+from sqlalchemy import text
 
 from insula.runtime.inspection import Inspection
 from insula.simulation.choices import Choice, Choices
@@ -82,6 +85,8 @@ class World(Ground):
         for unit, label in zip(units, labels, strict=True):
             leaving = [] if unit.departure is None else unit.departure.envelopes
             types.update(envelope.type for envelope in leaving)
+            for envelope in leaving:
+                self._mark(envelope.data)
             sent = ", ".join(message_label(envelope, self.aliases) for envelope in leaving)
             ids = tuple(envelope.id for envelope in leaving)
             self.record(process.name, "commit", f"{label} → {sent}" if sent else label, messages=ids)
@@ -92,6 +97,16 @@ class World(Ground):
             detail = check.broken(state)
             if detail is not None:
                 self.fail(check.name, detail)
+
+    def _mark(self, data: bytes) -> None:
+        """Let the run's digest tell data apart that the story does not show."""
+        self.loop.checksum = zlib.crc32(data, self.loop.checksum)
+
+    def _mark_tables(self) -> None:
+        for module in self.snapshot.modules:
+            for table in () if module.tables is None else module.tables.sorted_tables:
+                for row in self.snapshot.rows(module, text(f'select * from "{table.name}"')):
+                    self._mark(repr(tuple(row)).encode())
 
     # -- lives and deaths
 
@@ -184,6 +199,7 @@ class World(Ground):
             await asyncio.sleep(wait)
 
     def _final_checks(self) -> None:
+        self._mark_tables()
         for each in self._invariants:
             if each.when == "sometimes":
                 if each.check(self.snapshot):
