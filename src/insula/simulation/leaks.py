@@ -84,7 +84,7 @@ class Leaks:
 def _users_modules() -> Iterator[tuple[str, ModuleType]]:
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and owner_of(file) == "user":
+        if isinstance(file, str) and file.endswith(".py") and owner_of(file) == "user" and name != "__mp_main__":
             yield name, module
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from insula.runtime.inspection import Inspection
 from insula.simulation.choices import Choice, Choices
@@ -105,8 +106,9 @@ class World(Ground):
     def _mark_tables(self) -> None:
         for module in self.snapshot.modules:
             for table in () if module.tables is None else module.tables.sorted_tables:
-                for row in self.snapshot.rows(module, text(f'select * from "{table.name}"')):
-                    self._mark(repr(tuple(row)).encode())
+                with suppress(SQLAlchemyError):  # declared, and not there: whoever uses it will hear of it
+                    for row in self.snapshot.rows(module, text(f'select * from "{table.name}"')):
+                        self._mark(repr(tuple(row)).encode())
 
     # -- lives and deaths
 
