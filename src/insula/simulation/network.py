@@ -78,22 +78,15 @@ class Network:
         return True
 
     async def request(
-        self,
-        origin: str,
-        service: Reachable,
-        what: str,
-        action: Callable[[Any], Awaitable[Value]],
-        *,
-        reading: bool = False,
+        self, origin: str, service: Reachable, what: str, action: Callable[[Any], Awaitable[Value]]
     ) -> Value:
         """Let the process of `service` do `action`, and bring back what it answers or raises.
 
-        Parameters: `origin`, who asks; `what`, the choices' key; `reading`, whether a log is read: that is served as
-        soon as the databases are open, and to cut such a connection would show nothing new. Raises ConnectionLost.
+        Parameters: `origin`, who asks; `what`, the choices' key. Raises ConnectionLost.
         """
-        await self._travel(origin, service.name, what, "there", "reset-before", cuts=not reading)
+        await self._travel(origin, service.name, what, "there", "reset-before")
         process = service.process
-        if process is None or process.dead or not (service.readable if reading else service.ready):
+        if process is None or process.dead or not service.ready:
             raise ConnectionLost(f"{what}: nobody listens at {service.name}")
         answer = self._ground.loop.create_future()
 
@@ -102,19 +95,30 @@ class Network:
                 answer.set_exception(ConnectionLost(f"{what}: {service.name} went away"))
 
         process.on_death.append(cut)
-        process.spawn(_serve(process, service, action, answer, None if reading else what), what)
+        process.spawn(_serve(process, service, action, answer, what), what)
         result: Value = await answer
-        await self._travel(origin, service.name, what, "back", "reset-after", cuts=not reading)
+        await self._travel(origin, service.name, what, "back", "reset-after")
         return result
 
-    async def _travel(self, origin: str, other: str, what: str, way: str, reset: str, *, cuts: bool) -> None:
+    async def _travel(self, origin: str, other: str, what: str, way: str, reset: str) -> None:
         ground = self._ground
         await asyncio.sleep(ground.choices.latency(f"{what}, {way}", _FASTEST_SECONDS, _SLOWEST_SECONDS))
         if self.splits(origin, other):
             raise ConnectionLost(f"{origin} cannot reach {other}: the network is split")
-        if cuts and ground.fault(reset, what) is not None:
+        if ground.fault(reset, what) is not None:
             ground.record(origin, reset, what, choice=(reset, what), services=(other,))
             raise ConnectionLost(f"{what}: the connection was cut")
+
+    async def reached(self, origin: str, service: Reachable) -> None:
+        """Wait until a log of `service` can be read: a reader connects again until it is connected.
+
+        Logs are read as soon as the databases are open. To cut such a connection would show nothing that a split does
+        not show, and there are many of them, so they come and go without a word.
+        """
+        wait = _FIRST_WAIT_SECONDS
+        while not service.readable or _stands_still(service) or self.splits(origin, service.name):
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
 
     def listen(self, module: str, process: SimulatedProcess, listener: Appended) -> None:
         """Tell `process` over the network when a module's log grows."""
@@ -136,19 +140,22 @@ async def _serve(
     service: Reachable,
     action: Callable[[Any], Awaitable[Value]],
     answer: asyncio.Future[Value],
-    boundary: str | None,
+    what: str,
 ) -> None:
-    """The other side of a request; `boundary` names the moment before the answer leaves, None for no such moment."""
+    """The other side of a request."""
     try:
         value = await action(service)
     except Exception as error:
         if not answer.done():
             answer.set_exception(error)
         return
-    if boundary is not None:
-        await process.boundary(f"before the answer to {boundary}")
+    await process.boundary(f"before the answer to {what}")
     if not answer.done():
         answer.set_result(value)
+
+
+def _stands_still(service: Reachable) -> bool:
+    return service.process is not None and service.process.paused
 
 
 class RemoteLog:
@@ -165,47 +172,28 @@ class RemoteLog:
         return self._module
 
     async def log_after(self, position: int, types: Collection[str], limit: int) -> Sequence[Envelope]:
-        """Ask the other process."""
-
-        async def read(service: Reachable) -> Sequence[Envelope]:
-            return await service.database(self._module).log_after(position, types, limit)
-
-        return await self._ask(read)
+        """Ask the other process, which takes a moment."""
+        choices = self._process.world.choices
+        what = choices.number(f"{self._process.name} reads the log of {self._module}")
+        await asyncio.sleep(choices.latency(what, 2 * _FASTEST_SECONDS, 2 * _SLOWEST_SECONDS))
+        return await (await self._database()).log_after(position, types, limit)
 
     async def log_count(self, position: int, types: Collection[str]) -> int:
         """Ask the other process."""
-
-        async def read(service: Reachable) -> int:
-            return await service.database(self._module).log_count(position, types)
-
-        return await self._ask(read)
+        return await (await self._database()).log_count(position, types)
 
     async def log_first(self) -> int:
         """Ask the other process."""
-
-        async def read(service: Reachable) -> int:
-            return await service.database(self._module).log_first()
-
-        return await self._ask(read)
+        return await (await self._database()).log_first()
 
     async def log_head(self) -> int:
         """Ask the other process."""
+        return await (await self._database()).log_head()
 
-        async def read(service: Reachable) -> int:
-            return await service.database(self._module).log_head()
-
-        return await self._ask(read)
-
-    async def _ask(self, read: Callable[[Reachable], Awaitable[Value]]) -> Value:
-        number, origin = self._process.world.choices.number, self._process.name
-        wait, service = _FIRST_WAIT_SECONDS, self._network.service_of[self._module]
-        while True:
-            what = number(f"{origin} reads the log of {self._module}")
-            try:
-                return await self._network.request(origin, service, what, read, reading=True)
-            except ConnectionLost:  # a reader connects again until it is connected
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+    async def _database(self) -> Database:
+        service = self._network.service_of[self._module]
+        await self._network.reached(self._process.name, service)
+        return service.database(self._module)
 
     def on_append(self, listener: Appended) -> None:
         """Tell this process, unless the network is split by then."""
