@@ -15,8 +15,11 @@ from insula.cli.target import find
 from insula.kernel.clock import SystemClock
 from insula.kernel.errors import ConfigurationError
 from insula.simulation.choices import Plan
-from insula.simulation.explore import SEEDS, Report, explore
+from insula.simulation.explore import SEEDS, explore
+from insula.simulation.hash_seeds import child_of_target
+from insula.simulation.mutations import mutations_of, table, try_mutation
 from insula.simulation.page import page
+from insula.simulation.report import Report
 from insula.simulation.shrink import Shrinker
 from insula.simulation.simulation import Outcome, Simulation, stage
 from insula.simulation.timeline import timeline
@@ -60,9 +63,8 @@ def hunt(
 
     Example: insula simulate shop.simulation:survival --seeds 1000
     """
-    simulation = find(target, Simulation)
     _report(
-        simulation, html, save, as_json=as_json, seeds=seeds, first_seed=first_seed, workers=workers,
+        target, html, save, as_json=as_json, seeds=seeds, first_seed=first_seed, workers=workers,
         every_single_fault=single_faults, sampled_pairs=pairs,
     )  # fmt: skip
 
@@ -77,7 +79,7 @@ def sweep(
 
     Example: insula simulate sweep shop.simulation:survival --pairs 500
     """
-    _report(find(target, Simulation), html, save, as_json=as_json, seeds=0, sampled_pairs=pairs, workers=workers)
+    _report(target, html, save, as_json=as_json, seeds=0, sampled_pairs=pairs, workers=workers)
 
 
 @simulate.command()
@@ -116,9 +118,26 @@ def _plan(file: Path) -> Plan:
         raise ConfigurationError(f"{file}: {error}; give a seed, or a plan that --save wrote") from error
 
 
-def _report(simulation: Simulation, html: Path | None, save: Path | None, *, as_json: bool, **options: Any) -> None:
+@simulate.command()
+@explained
+def mutations(target: Target, seeds: Annotated[int, typer.Option(min=1, help="Seeds for each.")] = 60) -> None:
+    """Break the framework on purpose, one promise at a time: would your invariants notice?
+
+    Example: insula simulate mutations shop.simulation:survival --seeds 200
+    """
+    with stage(find(target, Simulation)) as place, _Bar() as bar:
+        verdicts, tried = [], mutations_of(place)
+        for done, mutation in enumerate(tried, 1):
+            verdicts.append(try_mutation(place, mutation, range(seeds)))
+            bar.show("mutations", done, len(tried), sum(not each.caught for each in verdicts))
+    print_text(table(verdicts))
+
+
+def _report(target: str, html: Path | None, save: Path | None, *, as_json: bool, **options: Any) -> None:
+    simulation = find(target, Simulation)
+    child = child_of_target(target) if ":" in target else None
     with _Bar() as bar:
-        report = explore(simulation, progress=bar.show, **options)
+        report = explore(simulation, progress=bar.show, child=child, **options)
     if report.failures:
         _write(report.failures[0], html, save)
     if as_json:
@@ -155,6 +174,8 @@ def _summary(report: Report) -> dict[str, Any]:
         "failing runs": report.failing_runs,
         "failures": [_told(each) for each in report.failures],
         "never": report.never,
+        "not repeatable": report.unrepeatable,
+        "leaks": report.leaks,
         "faults": dict(sorted(report.coverage.struck.items())),
         "crash points": len(report.coverage.crash_points),
         "crash points hit": len(report.coverage.crashes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from insula.simulation.choices import Plan
-from insula.simulation.explore import Report, SimulationFailed, explore, simulate
+from insula.simulation.explore import SimulationFailed, explore, simulate
 from insula.simulation.invariants import (
     Invariant,
     ModuleSnapshot,
@@ -13,6 +13,7 @@ from insula.simulation.invariants import (
     invariant,
     sometimes,
 )
+from insula.simulation.report import Report
 from insula.simulation.simulation import Outcome, Simulation
 from insula.simulation.workload import Client
 

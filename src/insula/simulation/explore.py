@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from insula.kernel.clock import SystemClock
-from insula.modules import Assembly, System
+from insula.modules import System
 from insula.runtime.configuration import Configuration
+from insula.simulation.answering import answer_parent
 from insula.simulation.choices import Plan
 from insula.simulation.coverage import Coverage
+from insula.simulation.guards import Audit
+from insula.simulation.hash_seeds import Child, child_of_test
+from insula.simulation.hash_seeds import cross_check as compare_interpreters
 from insula.simulation.invariants import Invariant
+from insula.simulation.leaks import Leaks
 from insula.simulation.regressions import save, saved_plans
+from insula.simulation.report import Report
 from insula.simulation.shrink import NotTheSame, Shrinker
 from insula.simulation.simulation import Outcome, Simulation, Stage, Topology, stage
 from insula.simulation.sweep import pairs, single_faults
@@ -35,37 +42,6 @@ class SimulationFailed(AssertionError):
         self.outcome = outcome
 
 
-@dataclass
-class Report:
-    """What a hunt came to.
-
-    Fields: `runs` and `seconds` in all; `failures`, the shortest failing run of each invariant, with the seed where it
-    was found; `coverage`; `never`, the `sometimes` that were true in no run.
-    """
-
-    assembly: Assembly
-    runs: int = 0
-    seconds: float = 0.0
-    failures: list[Outcome] = field(default_factory=list)
-    failing_runs: int = 0
-    coverage: Coverage = field(default_factory=Coverage)
-    never: list[str] = field(default_factory=list)
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing was violated, and everything that should happen sometimes did."""
-        return not self.failures and not self.never
-
-    def __str__(self) -> str:
-        rate = self.runs / self.seconds if self.seconds else 0.0
-        verdict = "everything held" if self.holds else f"{self.failing_runs} failed"
-        lines = [f"{self.runs:,} runs in {self.seconds:.1f} s ({rate:.0f} a second): {verdict}"]
-        lines += [f"  {line}" for line in self.coverage.lines(self.assembly)]
-        lines += [f"  sometimes: {name} in {count:,} runs" for name, count in sorted(self.coverage.seen.items())]
-        lines += [f"  NEVER: {name}; the workload does not show it" for name in self.never]
-        return "\n".join(lines + [timeline(each) for each in self.failures])
-
-
 def explore(
     simulation: Simulation,
     *,
@@ -75,20 +51,30 @@ def explore(
     sampled_pairs: int = 0,
     most_failures: int = 3,
     workers: int | None = None,
+    cross_check: bool = True,
+    child: Child | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Run a simulation many times.
 
     Parameters: `seeds` and `first_seed`; `every_single_fault`, whether to try each fault at each effect boundary of the
     workload alone; `sampled_pairs`, how many pairs of faults to try; `most_failures`, after which the hunt ends;
-    `workers` (default: one a core); `progress`, told after each run.
+    `workers` (default: one a core); `cross_check`, whether two other interpreters, which hash texts otherwise, repeat
+    the first seed and those that failed (default True, some seconds); `child`, how to start them (default: as the
+    running pytest test); `progress`, told after each run.
     """
-    clock = SystemClock()
-    started = clock.monotonic()
-    with stage(simulation) as place:
-        report = Report(place.assembly)
+    if answer_parent(simulation):
+        raise SystemExit(0)
+    started = _now()
+    with ExitStack() as opened:
+        with Leaks() as leaks:
+            place = opened.enter_context(stage(simulation))
+            with Audit() as audit:
+                place.run(first_seed)
+        report = Report(place.assembly, unrepeatable=[str(each) for each in audit.findings])
+        report.leaks = [str(each) for each in leaks.findings]
         report.coverage.handlers.update(place.reached_by_setup)
-        hunt = _Hunt(place, report, most_failures, workers, progress)
+        hunt = Hunt(place, report, most_failures, workers, progress)
         hunt.go("saved plans", [(plan.seed, plan) for plan in saved_plans()])
         if every_single_fault or sampled_pairs:
             hunt.go("single faults", _sweep(place, first_seed, every_single_fault, sampled_pairs))
@@ -96,8 +82,17 @@ def explore(
         if not hunt.ended and report.runs > 1:
             wanted = [each.name for each in simulation.invariants if each.when == "sometimes"]
             report.never = [name for name in wanted if not report.coverage.seen[name]]
-    report.seconds = clock.monotonic() - started
+    if cross_check:
+        _ask_others(report, child or child_of_test(), [first_seed, *hunt.failing_seeds])
+    report.seconds = _now() - started
     return report
+
+
+def _ask_others(report: Report, child: Child | None, seeds: Sequence[int]) -> None:
+    check = compare_interpreters(child, list(dict.fromkeys(seeds)))
+    report.unchecked = check.skipped
+    if check.difference is not None:
+        report.unrepeatable.append(str(check.difference))
 
 
 def _sweep(place: Stage, seed: int, singles: bool, sampled_pairs: int) -> list[Task]:
@@ -109,13 +104,16 @@ def _sweep(place: Stage, seed: int, singles: bool, sampled_pairs: int) -> list[T
 
 
 @dataclass
-class _Hunt:
+class Hunt:
+    """The part of a hunt that goes over all cores, and the shrinking of what it finds."""
+
     place: Stage
     report: Report
     most_failures: int
     workers: int | None
     progress: Progress | None
     ended: bool = False
+    failing_seeds: list[int] = field(default_factory=list)
 
     def go(self, what: str, tasks: Sequence[Task]) -> None:
         """Run tasks until they are done, or enough has failed."""
@@ -148,12 +146,16 @@ class _Hunt:
         """Find the shortest way to a violation that is not known yet."""
         if any(each.violation and each.violation.invariant == finding.invariant for each in self.report.failures):
             return
+        self.failing_seeds.append(task[0])
         failing = self.place.run(*task)
-        if failing.digest != finding.digest:
-            raise NotTheSame(
-                f"seed {task[0]} went another way when it ran again: something in the system is not deterministic"
-            )
-        self.report.failures.append(Shrinker(self.place, failing).shrink())
+        try:
+            if failing.digest != finding.digest:
+                raise NotTheSame(f"seed {task[0]} went another way when it ran again")
+            failing = Shrinker(self.place, failing).shrink()
+        except NotTheSame as error:
+            self.report.unrepeatable.append(str(error))
+        if failing.violation is not None:
+            self.report.failures.append(failing)
 
 
 def _close(findings: Iterator[Finding]) -> None:
@@ -178,6 +180,7 @@ def simulate(
     configuration: Configuration | None = None,
     dead_letters_allowed: bool = False,
     workers: int | None = None,
+    cross_check: bool = True,
 ) -> Report:
     """Prove that a system survives, or raise with the shortest failing timeline.
 
@@ -190,13 +193,16 @@ def simulate(
     )  # fmt: skip
     report = explore(
         simulation, seeds=seeds, first_seed=first_seed, every_single_fault=every_single_fault, most_failures=1,
-        workers=workers,
+        workers=workers, cross_check=cross_check,
     )  # fmt: skip
     if report.failures:
         shortest = report.failures[0]
         saved = save(shortest.plan, shortest.violation.invariant if shortest.violation else "")
-        note = f"\nsaved as {saved}; it is tried first from now on" if saved else ""
-        raise SimulationFailed(f"{timeline(shortest)}{note}", shortest)
-    if report.never:
-        raise AssertionError(f"never true in {report.runs} runs: {', '.join(report.never)}\n{report}")
+        kept = f"\nsaved as {saved}; it is tried first from now on" if saved else ""
+        raise SimulationFailed(f"{timeline(shortest)}{kept}\n{report.summary}", shortest)
+    if not report.holds:
+        raise AssertionError(str(report))
     return report
+
+
+_now = SystemClock().monotonic
