@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import text
@@ -11,12 +11,10 @@ from insula.simulation.invariants import Snapshot
 from insula.simulation.process import START
 from insula.simulation.service import Service
 
-_HEAD = text("select coalesce(max(position), 0) from insula_log")
-_WAITING = text("select consumer, error from insula_parked where state = 'waiting'")
 _NEXT_TIMER = text("select min(due) from insula_timer where schedule = ''")
 
 
-async def unrest(services: Sequence[Service], snapshot: Snapshot) -> str | None:
+async def unrest(services: Sequence[Service]) -> str | None:
     """Why the system is not at rest, the first reason that is found; None when it is, but for timers."""
     for service in services:
         if not service.ready or service.process is None or service.process.paused:
@@ -24,22 +22,16 @@ async def unrest(services: Sequence[Service], snapshot: Snapshot) -> str | None:
         if service.application is not None and not service.application.ready:
             return f"{service.name}: a background task has ended"
     for service in services:
-        for reason in _waiting(service, snapshot):
-            return reason
-    heads = {module: snapshot.scalar(module, _HEAD) for service in services for module in service.modules}
+        for receiver in service.wired.receivers.values():
+            if await receiver.database.parked_next(receiver.consumers) is not None:
+                return f"{receiver.module} tries again what failed"
+    heads = {name: await each.log_head() for service in services for name, each in service.wired.databases.items()}
     service_of = {module: service for service in services for module in service.modules}
     for service in services:
         behind = await _behind(service, service_of, heads)
         if behind is not None:
             return behind
     return None
-
-
-def _waiting(service: Service, snapshot: Snapshot) -> Iterator[str]:
-    for name, receiver in service.wired.receivers.items():
-        for row in snapshot.rows(name, _WAITING):
-            if row.consumer in receiver.consumers:
-                yield f"{row.consumer} tries again what failed: {row.error}"
 
 
 async def _behind(service: Service, service_of: Mapping[str, Service], heads: Mapping[str, int]) -> str | None:

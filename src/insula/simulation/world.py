@@ -173,7 +173,7 @@ class World(Ground):
         self.tasks.append(users)
         while self.loop.time() < self._begins + FAULTS_SECONDS:
             await asyncio.sleep(_LOOK_SECONDS)
-            if users.done() and (users.exception() is not None or await unrest(self.services, self.snapshot) is None):
+            if users.done() and (users.exception() is not None or await unrest(self.services) is None):
                 break
         self.choices.faults_on = False
         self.record("outside", "heal", "no more faults")
@@ -185,7 +185,7 @@ class World(Ground):
         while True:
             if users.done():
                 users.result()  # raises the workload's own error
-            wait, reason = _LOOK_SECONDS, await unrest(self.services, self.snapshot)
+            wait, reason = _LOOK_SECONDS, await unrest(self.services)
             if reason is None and not users.done():
                 waiting = [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()]
                 reason = "; ".join(waiting) or "the workload has not ended"
