@@ -93,7 +93,12 @@ class Shrinker:
                 self._fails(self._with(kept))
 
     def _fewer_choices(self) -> None:
-        minimize(list(self.best.plan.choices), lambda kept: self._fails(self._with(kept)))
+        plan = self.best.plan  # a shorter run meets fewer of them: the best plan may lose some while this goes on
+
+        def fails(kept: Sequence[Choice]) -> bool:
+            return self._fails(Plan(plan.seed, {choice: plan.choices[choice] for choice in kept}, plan.dropped))
+
+        minimize(list(plan.choices), fails)
 
     def _fewer_operations(self) -> None:
         plan = self.best.plan
