@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from insula.simulation import Plan, Simulation
+from insula.simulation import ModuleSnapshot, Plan, Simulation, invariant
 from insula.simulation.simulation import Stage
 from support.hello_simulation import HELLO
 
@@ -34,3 +34,13 @@ def test_without_choices_nothing_goes_wrong(open_stage: Callable[[Simulation], S
     assert outcome.plan.choices == {}
     assert {each.kind for each in outcome.story} == {"call", "commit", "answered", "rejected", "deliver", "heal"}
     assert len(outcome.offered) > 50
+
+
+@invariant(after_commit="orders")
+def an_invariant_with_a_mistake(database: ModuleSnapshot) -> None:
+    raise LookupError("no such thing")
+
+
+def test_a_mistake_in_an_invariant_is_raised_as_it_is(open_stage: Callable[[Simulation], Stage]) -> None:
+    with pytest.raises(LookupError, match="no such thing"):
+        open_stage(Simulation(HELLO.system, HELLO.workload, [an_invariant_with_a_mistake]))
