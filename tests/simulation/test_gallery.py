@@ -19,6 +19,7 @@ from insula.simulation.simulation import stage
 SEEDS = int(os.environ.get("SEEDS", "60"))
 SEEDS_TO_FIND_IT = 300
 FAULTS, OPERATIONS = 3, 2
+OFTEN_FOUND_BY_SEED = ("charge_without_key", "last_write_by_clock", "lost_update", "no_inbox", "release_overtakes")
 
 EXHIBITS = [
     importlib.import_module(f"simulation.gallery.{file.name}")
@@ -36,6 +37,12 @@ def test_the_bug_is_found_made_small_and_replayed_exactly(exhibit: Any) -> None:
     assert_the_correct_version_survives(exhibit, failure.plan)
 
 
+@pytest.mark.parametrize("name", OFTEN_FOUND_BY_SEED)
+def test_a_run_full_of_faults_is_made_as_small(name: str) -> None:
+    exhibit = next(each for each in EXHIBITS if each.__name__.endswith(f".{name}"))
+    assert_it_is_small(found_in(exhibit, every_single_fault=False))
+
+
 @each_bug
 def test_without_the_bug_everything_holds(exhibit: Any) -> None:
     report = explore(exhibit.build(broken=False), seeds=SEEDS, most_failures=1, workers=1)
@@ -49,9 +56,12 @@ def test_the_bug_is_described_with_its_cure(exhibit: Any) -> None:
         assert f"\n{part} " in exhibit.__doc__
 
 
-def found_in(exhibit: Any) -> Outcome:
+def found_in(exhibit: Any, *, every_single_fault: bool = True) -> Outcome:
     """The shortest failing run, which fails as the exhibit says."""
-    report = explore(exhibit.build(broken=True), seeds=SEEDS_TO_FIND_IT, most_failures=1, workers=1)
+    report = explore(
+        exhibit.build(broken=True), seeds=SEEDS_TO_FIND_IT, every_single_fault=every_single_fault, most_failures=1,
+        workers=1,
+    )  # fmt: skip
     (failure,) = report.failures
     assert failure.violation is not None
     assert failure.violation.invariant == exhibit.INVARIANT
