@@ -41,6 +41,7 @@ def an_invariant_with_a_mistake(database: ModuleSnapshot) -> None:
     raise LookupError("no such thing")
 
 
-def test_a_mistake_in_an_invariant_is_raised_as_it_is(open_stage: Callable[[Simulation], Stage]) -> None:
-    with pytest.raises(LookupError, match="no such thing"):
-        open_stage(Simulation(HELLO.system, HELLO.workload, [an_invariant_with_a_mistake]))
+def test_a_mistake_in_an_invariant_is_a_violation_with_its_place(open_stage: Callable[[Simulation], Stage]) -> None:
+    outcome = open_stage(Simulation(HELLO.system, HELLO.workload, [an_invariant_with_a_mistake])).run(1, Plan(1))
+    assert "LookupError: no such thing" in str(outcome.violation)
+    assert "test_runs.py:" in str(outcome.violation)

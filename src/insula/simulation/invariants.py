@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -101,7 +102,8 @@ class Invariant:
         except AssertionError as error:
             return str(error).partition("\n")[0] or "the assertion does not hold"
         except Exception as error:  # a check that cannot be made has found something too
-            return f"{type(error).__name__}: {error}"
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            return f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
         return "it returned False" if answer is False else None
 
 

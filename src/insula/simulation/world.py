@@ -64,7 +64,6 @@ class World(Ground):
         self.network.service_of.update({module: each for each in self.services for module in each.modules})
         self.reached: Counter[str] = Counter()
         self.seen: set[str] = set()
-        self._wrong_check: Exception | None = None
         self._begins = begins
         self._invariants = invariants
         system = setting.assembly.system
@@ -96,12 +95,7 @@ class World(Ground):
         if types:
             self.network.appended(module, process.name, frozenset(types))
         for check, state in self._after_commit[module]:
-            try:
-                detail = check.broken(state)
-            except Exception as error:  # in a callback of the loop: raised there, it would only hang the commit
-                self._wrong_check = error
-                self.loop.stop()
-                return
+            detail = check.broken(state)
             if detail is not None:
                 self.fail(check.name, detail)
 
@@ -162,8 +156,6 @@ class World(Ground):
         except (StandsStill, RunsForEver) as error:
             self.fail("the system goes on", str(error))
         except RuntimeError:
-            if self._wrong_check is not None:
-                raise self._wrong_check from None
             if self.violation is None:  # else the loop was stopped by it
                 raise
         finally:

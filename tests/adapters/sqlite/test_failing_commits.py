@@ -11,9 +11,16 @@ import pytest
 
 from insula.adapters.sqlite.commit_thread import Action, Done
 from insula.kernel.errors import Unavailable
+from insula.messages import Event
 from insula.store.database import Duplicate, Scope
 from insula.store.errors import OutcomeUnknown
 from support.notes import OpenDatabase, add_note, scope, texts, together
+
+
+class Noted(Event):
+    """Something to follow."""
+
+    text: str
 
 
 class FailingCommitter:
@@ -78,6 +85,22 @@ async def test_a_marked_unit_finds_out_what_became_of_an_uncertain_commit(
         else:
             assert await database.perform(body, scope("notes.body", mark="m")) == 7
         assert (await texts(database), runs) == (["one"], 1 if stored else 2)
+
+
+async def test_who_follows_the_log_is_told_of_what_may_have_been_stored(open_database: OpenDatabase) -> None:
+    committer, heard = FailingCommitter(stored=True), []
+
+    async def publish(work: Any) -> None:
+        work.publish(Noted(text="one"))
+
+    async with open_database(committer=committer) as database:
+        database.on_append(heard.append)
+        committer.armed = True
+        with pytest.raises(OutcomeUnknown):
+            await database.perform(publish, scope("notes.publish"))
+        await asyncio.sleep(0)
+        assert heard == [{"Noted"}]
+        assert await database.log_head() == 1
 
 
 async def test_a_unit_that_fails_alone_too_is_told_why(open_database: OpenDatabase) -> None:

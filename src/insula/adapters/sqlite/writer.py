@@ -215,6 +215,8 @@ class Writer:
             for member in members:
                 _fail(member, BatchLost(failure, uncertain=uncertain))
             self._wake()
+        if uncertain and appended:  # it may be there: whoever follows the log looks
+            self._on_commit(appended)
 
     def _wake(self) -> None:
         while self._waiting:
