@@ -5,7 +5,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 NEEDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint tests bench hunt gallery constraints public-api
+.PHONY: help run test lint tests bench hunt nightly gallery constraints public-api
 
 help:
 	@echo "make run    set up and start the shop; prints its address"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench  set up, then every benchmark beside its peers"
 	@echo "make hunt   kill the shop 60 times while it takes 5,000 orders (KILLS, SEED);"
 	@echo "            run 200 seeds of it under two hash seeds (HASH_SEEDS)"
+	@echo "make nightly  simulate the shop with 100,000 seeds and 5,000 pairs of faults (SEEDS, PAIRS)"
 	@echo "make gallery  simulate the planted bugs and their cures with 2,000 seeds each (SEEDS)"
 
 run: .venv/ready-to-run
@@ -35,6 +36,9 @@ bench: .venv/ready-to-test
 hunt: .venv/ready-to-test
 	KILLS=$${KILLS:-60} $(BIN)/pytest -q tests/faults/test_kill.py
 	HASH_SEEDS=$${HASH_SEEDS:-200} $(BIN)/pytest -q tests/simulation/test_hash_seeds.py
+
+nightly: .venv/ready-to-test
+	cd examples && ../$(BIN)/insula simulate shop.simulation:survival --seeds $${SEEDS:-100000} --pairs $${PAIRS:-5000}
 
 gallery: .venv/ready-to-test
 	SEEDS=$${SEEDS:-2000} $(BIN)/pytest -q -n 2 tests/simulation/test_gallery.py

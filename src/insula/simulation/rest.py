@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
-from sqlalchemy import text
-
-from insula.simulation.invariants import Snapshot
 from insula.simulation.process import START
 from insula.simulation.service import Service
-
-_NEXT_TIMER = text("select min(due) from insula_timer where schedule = ''")
 
 
 async def unrest(services: Sequence[Service]) -> str | None:
@@ -45,8 +39,8 @@ async def _behind(service: Service, service_of: Mapping[str, Service], heads: Ma
     return None
 
 
-def next_timer(services: Sequence[Service], snapshot: Snapshot) -> float | None:
+async def next_timer(services: Sequence[Service]) -> float | None:
     """The virtual second at which the next delayed message is due; schedules, which never end, do not count."""
-    dues = [snapshot.scalar(module, _NEXT_TIMER) for service in services for module in service.modules]
+    dues = [await each.timers_next(once=True) for service in services for each in service.wired.databases.values()]
     earliest = min((due for due in dues if due is not None), default=None)
-    return None if earliest is None else (datetime.fromisoformat(earliest) - START).total_seconds()
+    return None if earliest is None else (earliest - START).total_seconds()

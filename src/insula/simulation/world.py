@@ -190,7 +190,7 @@ class World(Ground):
                 waiting = [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()]
                 reason = "; ".join(waiting) or "the workload has not ended"
             elif reason is None:
-                due = next_timer(self.services, self.snapshot)
+                due = await next_timer(self.services)
                 if due is None:
                     return
                 wait = max(wait, due - self.loop.time())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import MetaData
 
@@ -305,8 +306,18 @@ def _opened(path: Path) -> Connection:
 
 def _create_missing(connection: Connection, tables: MetaData, path: Path) -> None:
     """Make the tables that are missing; refuse to guess how an existing one should change."""
+    schema = connection.execute("select group_concat(sql, ';') from sqlite_master -- insula").fetchone()[0]
+    looked_at = (schema, [(table.name, len(table.columns)) for table in tables.tables.values()])
+    if _complete.get(tables) == looked_at:
+        return  # the tables were looked at in this process: a test or a simulation starts again and again
     present = columns_of(connection)
     for fault in missing_columns(present, tables, path):
         raise ConfigurationError(fault)
     if any(table.name not in present for table in tables.sorted_tables):
         tables.create_all(sqlalchemy_connection(connection))
+    else:
+        _complete[tables] = looked_at
+
+
+_complete: MutableMapping[MetaData, object] = WeakKeyDictionary()
+"""Declared tables -> the schema of a file that had them all, and what was declared then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +27,15 @@ def migrate(connection: Connection, clock: Clock, owner: str, folder: Path | Non
     Raises `MigrationFailed` naming file and reason, `MigrationEdited` when an applied file has changed.
     """
     connection.execute(_TABLE)
-    applied = _apply(connection, clock, FRAMEWORK_OWNER, found_in(FRAMEWORK, FRAMEWORK_OWNER))
+    applied = _apply(connection, clock, FRAMEWORK_OWNER, _frameworks_own())
     if folder is not None:
         applied = [*applied, *_apply(connection, clock, owner, found_in(folder, owner))]
     return applied
+
+
+@functools.cache
+def _frameworks_own() -> Sequence[Migration]:
+    return found_in(FRAMEWORK, FRAMEWORK_OWNER)
 
 
 def applied_to(connection: Connection, owner: str) -> Sequence[Applied]:

@@ -52,6 +52,7 @@ _TIMERS_DUE = (
     "select identifier, due, schedule, envelope from insula_timer where due <= :now order by due, sequence limit :limit"
 )
 _NEXT_TIMER = "select min(due) from insula_timer"
+_NEXT_ONCE = "select min(due) from insula_timer where schedule = ''"
 _RECURRING = "select identifier, due, schedule, envelope from insula_timer where schedule <> ''"
 
 # How others ended than well is all that an operator can find, so it is kept as long as answers.
@@ -167,9 +168,9 @@ class Queries:
         """Timers whose time has come."""
         return [timer_of(row) for row in await self._rows(_TIMERS_DUE, now=timestamp(now), limit=limit)]
 
-    async def timers_next(self) -> datetime | None:
-        """When the next timer is due."""
-        row = await self._first(_NEXT_TIMER)
+    async def timers_next(self, *, once: bool = False) -> datetime | None:
+        """When the next timer is due; with `once`, the next that does not come again by itself."""
+        row = await self._first(_NEXT_ONCE if once else _NEXT_TIMER)
         return None if row[0] is None else datetime.fromisoformat(row[0])
 
     async def timers_recurring(self) -> Sequence[Timer]:
