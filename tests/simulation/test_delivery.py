@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from insula.messages import Envelope
-from insula.simulation.delivery import Delivery, MessageLost
+from insula.simulation.machine.delivery import Delivery, MessageLost
 
 
 def message(number: int) -> Envelope:

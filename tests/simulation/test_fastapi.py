@@ -14,7 +14,7 @@ from fastapi import BackgroundTasks, FastAPI, Request, Response
 
 from insula import Command, Module, System
 from insula.simulation import Client, Outcome, Plan, Simulation
-from insula.simulation.guards import Audit
+from insula.simulation.guards.audit import Audit
 from insula.simulation.simulation import Stage
 
 OpenStage = Callable[[Simulation], Stage]

@@ -24,7 +24,7 @@ from sqlalchemy import Column, MetaData, String, Table, Uuid, insert
 from hello import PlaceOrder, shop
 from insula import Command, Module, System, UnitOfWork
 from insula.simulation import Plan, Simulation
-from insula.simulation.guards import Audit
+from insula.simulation.guards.audit import Audit
 from insula.simulation.simulation import Stage
 
 HERE = "tests/simulation/test_guards.py"

@@ -16,8 +16,8 @@ from sqlalchemy import Column, MetaData, String, Table, insert
 
 from insula import Command, Module, System, UnitOfWork
 from insula.simulation import Simulation
-from insula.simulation.answering import answer_parent
-from insula.simulation.hash_seeds import Child, CrossCheck, child_of_target, child_of_test, cross_check
+from insula.simulation.guards.answering import answer_parent
+from insula.simulation.guards.hash_seeds import Child, CrossCheck, child_of_target, child_of_test, cross_check
 from simulation.test_runs import HELLO
 
 SEEDS = int(os.environ.get("HASH_SEEDS", "20"))

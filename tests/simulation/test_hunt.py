@@ -10,7 +10,7 @@ from sqlalchemy import MetaData
 
 from insula import Module, System, UnitOfWork
 from insula.simulation import Simulation, SimulationFailed, explore, simulate
-from insula.simulation.regressions import plans_folder, saved_plans
+from insula.simulation.hunting.regressions import plans_folder, saved_plans
 from support.hello_simulation import HELLO
 from support.race import FIVE_PAYMENTS, Pay, race, the_balance_is_what_was_paid
 

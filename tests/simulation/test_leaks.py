@@ -13,7 +13,7 @@ from sqlalchemy import MetaData
 
 from insula import Command, Module, System
 from insula.simulation import Plan, Simulation
-from insula.simulation.leaks import Leaks
+from insula.simulation.guards.leaks import Leaks
 from insula.simulation.simulation import Stage
 
 OpenStage = Callable[[Simulation], Stage]

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from hello import GetPoints, OrderPlaced, PlaceOrder, loyalty, orders, placed, points, shop
 from insula.simulation import Client, Plan, Simulation, Snapshot, always, eventually
-from insula.simulation.mutations import MUTATIONS, Verdict, mutations_of, table, try_mutation, try_mutations
+from insula.simulation.hunting.mutations import MUTATIONS, Verdict, mutations_of, table, try_mutation, try_mutations
 from insula.simulation.simulation import Stage
 from support.journeys import CAPACITY, booked, journeys, plates, seats, taken, travellers, trips
 

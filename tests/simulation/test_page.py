@@ -7,8 +7,8 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 from insula.simulation import Simulation
-from insula.simulation.page import page
 from insula.simulation.simulation import Stage
+from insula.simulation.telling.page import page
 from support.hello_simulation import HELLO
 from support.told_runs import MEAN, a_mean_run
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from insula.simulation import Outcome, Plan
 from insula.simulation.choices import LATENCY, Choice
-from insula.simulation.ground import Violation
-from insula.simulation.shrink import Shrinker
+from insula.simulation.hunting.shrink import Shrinker
+from insula.simulation.machine.ground import Violation
 from insula.simulation.simulation import Stage
 
 SLOW: dict[Choice, float] = {(LATENCY, name): 1.0 for name in ("a", "b", "c", "d")}

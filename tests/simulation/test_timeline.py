@@ -7,7 +7,7 @@ from collections.abc import Callable
 from insula.simulation import Plan, Simulation
 from insula.simulation.faults import described
 from insula.simulation.simulation import Stage
-from insula.simulation.timeline import timeline
+from insula.simulation.telling.timeline import timeline
 from support.hello_simulation import HELLO
 from support.race import FIVE_PAYMENTS, race, the_balance_is_what_was_paid
 from support.told_runs import a_mean_run

@@ -11,8 +11,8 @@ import pytest
 
 from insula import Command, Module, System
 from insula.simulation import Plan, Simulation
+from insula.simulation.machine.watchdog import BlockedThread
 from insula.simulation.simulation import Stage
-from insula.simulation.watchdog import BlockedThread
 
 OpenStage = Callable[[Simulation], Stage]
 
@@ -48,7 +48,7 @@ def blocking_system(block: Callable[[], None]) -> System:
 def test_blocking_code_is_interrupted_and_named(
     open_stage: OpenStage, monkeypatch: pytest.MonkeyPatch, block: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr("insula.simulation.watchdog.BLOCKED_SECONDS", 0.2)
+    monkeypatch.setattr("insula.simulation.machine.watchdog.BLOCKED_SECONDS", 0.2)
     stage = open_stage(Simulation(blocking_system(block), [Ask()]))
     with pytest.raises(BlockedThread) as caught:
         stage.run(1, Plan(1))

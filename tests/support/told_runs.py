@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from insula.simulation import Outcome, Plan
-from insula.simulation.ground import Happening, Violation
+from insula.simulation.machine.ground import Happening, Violation
 
 CRASH = ("crash", "orders: after orders: commit of orders.place_order[1]")
 FULL = ("disk-full", "stock: commit of stock: cursor on the log of orders")

@@ -15,14 +15,14 @@ from insula.cli.target import find
 from insula.kernel.clock import SystemClock
 from insula.kernel.errors import ConfigurationError
 from insula.simulation.choices import Plan
-from insula.simulation.explore import SEEDS, explore
-from insula.simulation.hash_seeds import child_of_target
-from insula.simulation.mutations import mutations_of, table, try_mutation
-from insula.simulation.page import page
-from insula.simulation.report import Report
-from insula.simulation.shrink import Shrinker
+from insula.simulation.guards.hash_seeds import child_of_target
+from insula.simulation.hunting.explore import SEEDS, explore
+from insula.simulation.hunting.mutations import mutations_of, table, try_mutation
+from insula.simulation.hunting.report import Report
+from insula.simulation.hunting.shrink import Shrinker
 from insula.simulation.simulation import Outcome, Simulation, stage
-from insula.simulation.timeline import timeline
+from insula.simulation.telling.page import page
+from insula.simulation.telling.timeline import timeline
 
 
 class _HuntByDefault(TyperGroup):

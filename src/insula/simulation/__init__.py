@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from insula.simulation.choices import Plan
-from insula.simulation.explore import SimulationFailed, explore, simulate
+from insula.simulation.hunting.explore import SimulationFailed, explore, simulate
+from insula.simulation.hunting.report import Report
 from insula.simulation.invariants import (
     Invariant,
     ModuleSnapshot,
@@ -13,7 +14,6 @@ from insula.simulation.invariants import (
     invariant,
     sometimes,
 )
-from insula.simulation.report import Report
 from insula.simulation.simulation import Outcome, Simulation
 from insula.simulation.workload import Client
 

@@ -12,7 +12,7 @@ import pytest
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: Any) -> Generator[None]:
     """For the length of one test."""
-    from insula.simulation.regressions import plans_folder
+    from insula.simulation.hunting.regressions import plans_folder
 
     name = re.sub(r"[^\w.-]+", "-", item.name)
     token = plans_folder.set(item.path.parent / "plans" / f"{item.path.stem}.{name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from insula.simulation.process import START
+from insula.simulation.machine.process import START
 from insula.simulation.service import Service
 
 

@@ -10,10 +10,10 @@ from insula.messaging.bus import Bus
 from insula.runtime.application import Application
 from insula.runtime.process import http_face
 from insula.runtime.wiring import Wired
-from insula.simulation.ground import Ground
-from insula.simulation.http import start_lifespan
-from insula.simulation.network import Network
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.ground import Ground
+from insula.simulation.machine.http import start_lifespan
+from insula.simulation.machine.network import Network
+from insula.simulation.machine.process import SimulatedProcess
 from insula.simulation.setting import Setting
 from insula.store.database import Database
 

@@ -13,11 +13,11 @@ from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration
 from insula.runtime.surroundings import Surroundings
 from insula.runtime.wiring import Wired
-from insula.simulation.delivery import Delivery
-from insula.simulation.disk import SimulatedCommitter
-from insula.simulation.network import Network, SimulatedNeighbours
-from insula.simulation.outside import Outside
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.delivery import Delivery
+from insula.simulation.machine.disk import SimulatedCommitter
+from insula.simulation.machine.network import Network, SimulatedNeighbours
+from insula.simulation.machine.outside import Outside
+from insula.simulation.machine.process import SimulatedProcess
 
 Change = Callable[[SimulatedProcess, Network, Wired], None]
 """Changes the parts of one process, given as it starts."""

@@ -20,8 +20,8 @@ from insula.runtime.configuration import Configuration
 from insula.runtime.wiring import assembled
 from insula.simulation.choices import Choice, Choices, Plan
 from insula.simulation.faults import chances_of, weights_of
-from insula.simulation.ground import Happening, Violation
 from insula.simulation.invariants import Invariant
+from insula.simulation.machine.ground import Happening, Violation
 from insula.simulation.setting import Mutation, Setting
 from insula.simulation.standard import STANDARD, WITHOUT_DEAD_LETTERS
 from insula.simulation.workload import Workload

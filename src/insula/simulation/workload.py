@@ -13,9 +13,9 @@ from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.kernel.randomness import SeededRandomness
 from insula.messages import Command, Message, Query, decoder, encode
 from insula.modules import Assembly, Module
-from insula.simulation.ground import Ground
-from insula.simulation.http import Response, answer_request
-from insula.simulation.network import Network, Reachable
+from insula.simulation.machine.ground import Ground
+from insula.simulation.machine.http import Response, answer_request
+from insula.simulation.machine.network import Network, Reachable
 
 R = TypeVar("R")
 T = TypeVar("T")

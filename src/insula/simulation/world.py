@@ -18,17 +18,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from insula.runtime.inspection import Inspection
 from insula.simulation.choices import Choice, Choices
-from insula.simulation.ground import Ground
 from insula.simulation.invariants import Invariant, ModuleSnapshot, Snapshot
-from insula.simulation.labels import message_label
-from insula.simulation.loop import RunsForEver, SimulatedTask, StandsStill
-from insula.simulation.network import Network
-from insula.simulation.process import SimulatedProcess, current_process
+from insula.simulation.machine.ground import Ground
+from insula.simulation.machine.labels import message_label
+from insula.simulation.machine.loop import RunsForEver, SimulatedTask, StandsStill
+from insula.simulation.machine.network import Network
+from insula.simulation.machine.process import SimulatedProcess, current_process
+from insula.simulation.machine.watchdog import Watchdog
+from insula.simulation.machine.worker_threads import inline_worker_threads
 from insula.simulation.rest import next_timer, unrest
 from insula.simulation.service import Service
 from insula.simulation.setting import Setting
-from insula.simulation.watchdog import Watchdog
-from insula.simulation.worker_threads import inline_worker_threads
 from insula.simulation.workload import Client, Workload, carry_out
 from insula.store.database import Scope
 

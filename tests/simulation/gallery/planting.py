@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from insula.runtime.wiring import Wired
-from insula.simulation.process import current_process
+from insula.simulation.machine.process import current_process
 from insula.simulation.world import World
 
 

@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from insula.simulation.drawing import Drawing, Place, names
-from insula.simulation.scene import Fault, Line, Operation, Scene, scene, tidy
 from insula.simulation.simulation import Outcome
+from insula.simulation.telling.drawing import Drawing, Place, names
+from insula.simulation.telling.scene import Fault, Line, Operation, Scene, scene, tidy
 
 _WIDTH, _TIME_WIDTH, _PADDING = 1216, 84, 18
 _LETTER = 7.23

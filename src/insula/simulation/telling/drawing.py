@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from insula.simulation.scene import Line, tidy
+from insula.simulation.telling.scene import Line, tidy
 
 _MARK, _BADGE, _HALF_BAR = 4.5, 9.0, 8.0
 _LABEL_FITS = 84.0

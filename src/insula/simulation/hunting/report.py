@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from insula.modules import Assembly
-from insula.simulation.coverage import Coverage
+from insula.simulation.hunting.coverage import Coverage
 from insula.simulation.simulation import Outcome
-from insula.simulation.timeline import timeline
+from insula.simulation.telling.timeline import timeline
 
 
 @dataclass

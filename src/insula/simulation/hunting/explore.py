@@ -10,21 +10,21 @@ from typing import Any
 from insula.kernel.clock import SystemClock
 from insula.modules import System
 from insula.runtime.configuration import Configuration
-from insula.simulation.answering import answer_parent
 from insula.simulation.choices import Plan
-from insula.simulation.coverage import Coverage
-from insula.simulation.guards import Audit
-from insula.simulation.hash_seeds import Child, child_of_test
-from insula.simulation.hash_seeds import cross_check as compare_interpreters
+from insula.simulation.guards.answering import answer_parent
+from insula.simulation.guards.audit import Audit
+from insula.simulation.guards.hash_seeds import Child, child_of_test
+from insula.simulation.guards.hash_seeds import cross_check as compare_interpreters
+from insula.simulation.guards.leaks import Leaks
+from insula.simulation.hunting.coverage import Coverage
+from insula.simulation.hunting.regressions import save, saved_plans
+from insula.simulation.hunting.report import Report
+from insula.simulation.hunting.shrink import NotTheSame, Shrinker
+from insula.simulation.hunting.sweep import pairs, single_faults
+from insula.simulation.hunting.workers import Finding, spread
 from insula.simulation.invariants import Invariant
-from insula.simulation.leaks import Leaks
-from insula.simulation.regressions import save, saved_plans
-from insula.simulation.report import Report
-from insula.simulation.shrink import NotTheSame, Shrinker
 from insula.simulation.simulation import Outcome, Simulation, Stage, Topology, stage
-from insula.simulation.sweep import pairs, single_faults
-from insula.simulation.timeline import timeline
-from insula.simulation.workers import Finding, spread
+from insula.simulation.telling.timeline import timeline
 from insula.simulation.workload import Workload
 
 SEEDS = 100

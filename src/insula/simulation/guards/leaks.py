@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Self
 
-from insula.simulation.places import owner_of
+from insula.simulation.machine.places import owner_of
 
 _PLAIN = (str, int, float, bool, type(None), bytes)
 _LISTS = (list, tuple, collections.deque)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from insula.simulation.coverage import Coverage
+from insula.simulation.hunting.coverage import Coverage
 
 Task = TypeVar("Task")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from insula.simulation.choices import Choice
 from insula.simulation.faults import FAULTS, described
-from insula.simulation.ground import Happening
+from insula.simulation.machine.ground import Happening
 from insula.simulation.simulation import Outcome
 
 CLIENT, OUTSIDE = "client", "outside"

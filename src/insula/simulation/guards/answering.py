@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from insula.simulation.line_trace import traced
+from insula.simulation.guards.line_trace import traced
 from insula.simulation.simulation import Outcome, Simulation, stage
 
 MODE, SEEDS, OUTPUT, TURN = (

@@ -10,9 +10,9 @@ from insula.kernel.context import MessageContext
 from insula.kernel.errors import Unavailable
 from insula.messages import Envelope, decoder, encode
 from insula.messaging.bus import Bus
-from insula.simulation.ground import Ground
-from insula.simulation.labels import alias
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.ground import Ground
+from insula.simulation.machine.labels import alias
+from insula.simulation.machine.process import SimulatedProcess
 from insula.store.database import Database
 from insula.store.log import Appended
 

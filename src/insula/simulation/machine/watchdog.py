@@ -7,8 +7,8 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-from insula.simulation.loop import SimulatedLoop
-from insula.simulation.places import place, users_call
+from insula.simulation.machine.loop import SimulatedLoop
+from insula.simulation.machine.places import place, users_call
 
 BLOCKED_SECONDS = 10.0
 """Real seconds that one step may take."""

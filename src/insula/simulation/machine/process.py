@@ -12,7 +12,7 @@ from typing import Any
 
 from insula.kernel.context import process_state
 from insula.kernel.randomness import SeededRandomness
-from insula.simulation.ground import Ground
+from insula.simulation.machine.ground import Ground
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 

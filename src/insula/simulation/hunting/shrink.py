@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from insula.simulation.choices import LATENCY, ORDER, Choice, Plan
+from insula.simulation.hunting.sweep import single_faults
 from insula.simulation.simulation import Outcome, Stage
-from insula.simulation.sweep import single_faults
 
 Item = TypeVar("Item")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from insula.simulation.answering import CURRENT_TEST, MODE, OUTPUT, SEEDS, TURN, Told, is_child, lines_file, turn
-from insula.simulation.line_trace import Line, lines_of
-from insula.simulation.places import owner_of
+from insula.simulation.guards.answering import CURRENT_TEST, MODE, OUTPUT, SEEDS, TURN, Told, is_child, lines_file, turn
+from insula.simulation.guards.line_trace import Line, lines_of
+from insula.simulation.machine.places import owner_of
 
 _HASH_SEEDS = ("1", "2")
 _LAST_CHARACTERS = 400
@@ -63,7 +63,7 @@ class CrossCheck:
 
 def child_of_target(target: str) -> Child:
     """For a simulation that can be imported: `package.module:name`."""
-    return Child([sys.executable, "-m", "insula.simulation.child", target], Path.cwd())
+    return Child([sys.executable, "-m", "insula.simulation.guards.child", target], Path.cwd())
 
 
 def child_of_test() -> Child | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from insula.simulation.scene import Fault, Line, Scene, scene, tidy
 from insula.simulation.simulation import Outcome
+from insula.simulation.telling.scene import Fault, Line, Scene, scene, tidy
 
 _COLUMNS = 120
 _STEP = 3

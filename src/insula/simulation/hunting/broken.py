@@ -17,9 +17,9 @@ from insula.kernel.errors import Rejection
 from insula.messages import Envelope
 from insula.messaging.receiver import Receiver
 from insula.runtime.wiring import Wired
-from insula.simulation.labels import message_label
-from insula.simulation.network import Network
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.labels import message_label
+from insula.simulation.machine.network import Network
+from insula.simulation.machine.process import SimulatedProcess
 from insula.simulation.setting import Change
 from insula.store.database import Database, Duplicate, Mark, Outcome, Scope, Unit
 from insula.store.log import Log

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, ClassMethodDescriptorType, FrameType, MethodDescriptorType
 from typing import Any
 
-from insula.simulation.forbidden import C_NAMES, PYTHON_FUNCTIONS, c_function
-from insula.simulation.places import may_matter
+from insula.simulation.guards.forbidden import C_NAMES, PYTHON_FUNCTIONS, c_function
+from insula.simulation.machine.places import may_matter
 
 Called = Callable[[str, FrameType], None]
 Started = Callable[[FrameType], None]

@@ -10,7 +10,7 @@ from typing import Any
 
 from insula.simulation.choices import Choice, Choices
 from insula.simulation.faults import FAULTS
-from insula.simulation.loop import Lane, SimulatedLoop, SimulatedTask
+from insula.simulation.machine.loop import Lane, SimulatedLoop, SimulatedTask
 from insula.store.database import Scope
 
 

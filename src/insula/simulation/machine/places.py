@@ -11,7 +11,7 @@ from typing import Literal
 
 Owner = Literal["user", "package", "standard", "framework"]
 
-_INSULA = str(Path(__file__).parents[1]) + os.sep
+_INSULA = str(Path(__file__).parents[2]) + os.sep
 _STANDARD = tuple({sysconfig.get_path("stdlib") + os.sep, sysconfig.get_path("platstdlib") + os.sep})
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _FRAMEWORK = tuple(f"{folder}sqlalchemy{os.sep}" for folder in _PACKAGES)

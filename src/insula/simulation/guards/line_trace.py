@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from insula.simulation.places import owner_of, shown
+from insula.simulation.machine.places import owner_of, shown
 
 _PLAIN = (str, int, float, bool, type(None), bytes, Decimal, UUID, datetime, date, timedelta)
 _MOST_ITEMS, _MOST_CHARACTERS = 20, 200

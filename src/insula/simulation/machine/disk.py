@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from insula.simulation.choices import Choice
-from insula.simulation.labels import label_of
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.labels import label_of
+from insula.simulation.machine.process import SimulatedProcess
 from insula.store.database import Scope
 
 _FASTEST_SECONDS, _SLOWEST_SECONDS = 0.0002, 0.004

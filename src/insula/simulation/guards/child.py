@@ -1,4 +1,4 @@
-"""python -m insula.simulation.child package.module:name    simulates for a parent that compares interpreters"""
+"""python -m insula.simulation.guards.child package.module:name    simulates for a parent that compares interpreters"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import sys
 
 from insula.kernel.errors import ConfigurationError
-from insula.simulation.answering import MODE, answer_parent
+from insula.simulation.guards.answering import MODE, answer_parent
 from insula.simulation.simulation import Simulation
 
 

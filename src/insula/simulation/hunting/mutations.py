@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from insula.simulation import broken
 from insula.simulation.choices import Plan
 from insula.simulation.faults import described
+from insula.simulation.hunting import broken
 from insula.simulation.setting import Mutation
 from insula.simulation.simulation import Stage
 

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.process import SimulatedProcess
 
 
 class DependencyFailed(ConnectionError):

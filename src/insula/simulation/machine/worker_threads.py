@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
-from insula.simulation.loop import SimulatedLoop
+from insula.simulation.machine.loop import SimulatedLoop
 
 
 @contextmanager

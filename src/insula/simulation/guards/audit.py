@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Self
 
-from insula.simulation.forbidden import PYTHON_FUNCTIONS, python_function, standard_name
-from insula.simulation.places import column_default, place, users_call
-from insula.simulation.watching import Watch
+from insula.simulation.guards.forbidden import PYTHON_FUNCTIONS, python_function, standard_name
+from insula.simulation.guards.watching import Watch
+from insula.simulation.machine.places import column_default, place, users_call
 
 # They ask for the time and keep it to themselves, or write it where nobody under simulation reads it.
 _HARMLESS = ("importlib", "logging", "warnings", "linecache", "traceback")

@@ -7,8 +7,8 @@ import asyncio
 from insula.kernel.errors import Failure
 from insula.messages import Envelope
 from insula.messaging.receiver import Receiver
-from insula.simulation.labels import message_label
-from insula.simulation.process import SimulatedProcess
+from insula.simulation.machine.labels import message_label
+from insula.simulation.machine.process import SimulatedProcess
 
 
 class MessageLost(Failure):

@@ -1,0 +1,1 @@
+"""Many runs: seeds and single faults over all cores, shrinking, mutations."""

@@ -1,0 +1,1 @@
+"""The virtual machine: loop, processes, disk, network, and what fails in them."""

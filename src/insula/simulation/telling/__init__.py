@@ -1,0 +1,1 @@
+"""One run, told as text and as a page."""
