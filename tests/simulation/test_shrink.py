@@ -28,3 +28,19 @@ def test_choices_that_a_shorter_run_does_not_meet_are_no_hindrance() -> None:
     stage = cast("Stage", cast("Any", StageByHeart()))
     shortest = Shrinker(stage, stage.run(1, Plan(1, SLOW))).shrink()
     assert list(shortest.plan.choices) == [(LATENCY, "a")]
+
+
+class CountingStage:
+    """Fails when "a" is slow, and whenever an operation is left out: its invariant counts them."""
+
+    def run(self, seed: int, plan: Plan) -> Outcome:
+        broken = (LATENCY, "a") in plan.choices or plan.dropped
+        violation = Violation("three are charged", "", 0.0) if broken else None
+        return Outcome(seed, plan, violation, "", (), ("1", "2", "3"), Counter(), frozenset(), {}, ())
+
+
+def test_operations_stay_where_leaving_them_out_would_break_the_invariant_by_itself() -> None:
+    stage = cast("Stage", cast("Any", CountingStage()))
+    shortest = Shrinker(stage, stage.run(1, Plan(1, SLOW))).shrink()
+    assert shortest.plan.dropped == frozenset()
+    assert list(shortest.plan.choices) == [(LATENCY, "a")]

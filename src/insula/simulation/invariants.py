@@ -78,6 +78,12 @@ class ModuleSnapshot:
         return self._snapshot.rows(self._module, statement, parameters)
 
 
+def told(error: BaseException) -> str:
+    """An error of the user's code with its place."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+
+
 @dataclass(frozen=True)
 class Invariant:
     """A check and when it is made. Made by the decorators of this file.
@@ -102,8 +108,7 @@ class Invariant:
         except AssertionError as error:
             return str(error).partition("\n")[0] or "the assertion does not hold"
         except Exception as error:  # a check that cannot be made has found something too
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            return f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+            return told(error)
         return "it returned False" if answer is False else None
 
 

@@ -18,13 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from insula.runtime.inspection import Inspection
 from insula.simulation.choices import Choice, Choices
-from insula.simulation.invariants import Invariant, ModuleSnapshot, Snapshot
+from insula.simulation.invariants import Invariant, ModuleSnapshot, Snapshot, told
 from insula.simulation.machine.ground import Ground
 from insula.simulation.machine.labels import message_label
 from insula.simulation.machine.loop import RunsForEver, SimulatedTask, StandsStill
 from insula.simulation.machine.network import Network
 from insula.simulation.machine.process import SimulatedProcess, current_process
-from insula.simulation.machine.watchdog import Watchdog
+from insula.simulation.machine.watchdog import BlockedThread, Watchdog
 from insula.simulation.machine.worker_threads import inline_worker_threads
 from insula.simulation.rest import next_timer, unrest
 from insula.simulation.service import Service
@@ -183,8 +183,12 @@ class World(Ground):
     async def _come_to_rest(self, users: SimulatedTask) -> None:
         give_up, timers = self.loop.time() + REST_SECONDS, 0
         while True:
-            if users.done():
-                users.result()  # raises the workload's own error
+            error = users.exception() if users.done() else None
+            if error is not None:
+                if isinstance(error, BlockedThread):
+                    raise error
+                self.fail("the workload goes to its end", told(error))
+                return
             wait, reason = _LOOK_SECONDS, await unrest(self.services)
             if reason is None and not users.done():
                 waiting = [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()]
@@ -204,8 +208,11 @@ class World(Ground):
         self._mark_tables()
         for each in self._invariants:
             if each.when == "sometimes":
-                if each.check(self.snapshot):
-                    self.seen.add(each.name)
+                try:
+                    if each.check(self.snapshot):
+                        self.seen.add(each.name)
+                except Exception as wrong:
+                    self.fail(each.name, told(wrong))
                 continue
             if each.when == "after commit":
                 detail = each.broken(ModuleSnapshot(self.snapshot, each.module or ""))

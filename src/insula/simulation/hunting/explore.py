@@ -135,7 +135,11 @@ class Hunt:
             _close(findings)
 
     def _run(self, number: int, task: Task, coverage: Coverage) -> Finding:
-        outcome = self.place.run(*task)
+        try:
+            outcome = self.place.run(*task)
+        except Exception as error:
+            error.add_note(f"in the run of seed {task[0]}")
+            raise
         coverage.add(outcome)
         violation = outcome.violation
         return Finding(

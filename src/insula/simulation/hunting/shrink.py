@@ -105,10 +105,19 @@ class Shrinker:
         took_place = [each for each in dict.fromkeys(self.best.operations) if each not in plan.dropped]
 
         def fails(kept: Sequence[str]) -> bool:
-            dropped = plan.dropped | (set(took_place) - set(kept))
-            return self._fails(Plan(plan.seed, self.best.plan.choices, frozenset(dropped)))
+            dropped = frozenset(plan.dropped | (set(took_place) - set(kept)))
+            if not self._blames_the_faults(dropped, frozenset(took_place)):
+                return False
+            return self._fails(Plan(plan.seed, self.best.plan.choices, dropped))
 
         minimize(took_place, fails)
+
+    def _blames_the_faults(self, dropped: frozenset[str], every: frozenset[str]) -> bool:
+        """Whether the invariant does not fail merely because operations are left out, as one that counts them would."""
+        bare = Plan(self.best.plan.seed, {}, dropped if self.best.plan.choices else every)
+        self.runs += 1
+        violation = self._stage.run(bare.seed, bare).violation
+        return violation is None or violation.invariant != self._invariant
 
     def _sweep_again(self) -> None:
         """Does a single fault do, now that few operations are left?"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -61,17 +62,24 @@ def spread(
         for number, task in enumerate(tasks):
             yield run(number, task, coverage)
         return
-    pipes = [_fork(tasks, run, share, count) for share in range(count)]
+    pipes: list[tuple[int, int]] = []
     try:
+        for share in range(count):
+            pipes.append(_fork(tasks, run, share, count, [reading for _, reading in pipes]))
         yield from _gather(pipes, coverage)
     finally:
-        for process, reading in pipes:
+        for _, reading in pipes:  # all of them first: a worker that cannot get rid of its word would not end
             os.close(reading)
+        for process, _ in pipes:
             _end(process)
 
 
 def _fork(
-    tasks: Sequence[Task], run: Callable[[int, Task, Coverage], Finding], share: int, count: int
+    tasks: Sequence[Task],
+    run: Callable[[int, Task, Coverage], Finding],
+    share: int,
+    count: int,
+    of_others: Sequence[int],
 ) -> tuple[int, int]:
     reading, writing = os.pipe()
     sys.stdout.flush()
@@ -79,7 +87,8 @@ def _fork(
     if process:
         os.close(writing)
         return process, reading
-    os.close(reading)
+    for each in (reading, *of_others):  # an end held by a sibling would hide from a worker that nobody listens
+        os.close(each)
     status = 1
     try:
         with os.fdopen(writing, "wb", buffering=0) as out:
@@ -156,8 +165,9 @@ def _add(coverage: Coverage, share: _Share) -> None:
 
 
 def _end(process: int) -> None:
-    """Wait for a worker; it notices the closed pipe at its next word."""
+    """End a worker of ours, which may be in the middle of a run that nobody waits for any more."""
     try:
+        os.kill(process, signal.SIGTERM)
         os.waitpid(process, 0)
-    except ChildProcessError:
+    except (ChildProcessError, ProcessLookupError):
         return

@@ -63,6 +63,8 @@ class Ground(ABC):
         self.tasks: list[SimulatedTask] = []
         self.violation: Violation | None = None
         self.over = False
+        self.accepted: set[str] = set()
+        """What systems outside have said yes to, with its arguments; they outlive every process."""
 
     def record(
         self,

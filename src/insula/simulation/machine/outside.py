@@ -36,6 +36,10 @@ class Outside:
             return self._awaited(name, member)
         return self._direct(name, member)
 
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """For a port that is called itself."""
+        return self.__getattr__("__call__")(*args, **options)
+
     def _awaited(self, name: str, member: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(member)
         async def call(*args: Any, **options: Any) -> Any:
@@ -44,9 +48,9 @@ class Outside:
             if seconds is not None:
                 self._record("slow-dependency", f"{what} for {seconds:g} s", what)
                 await asyncio.sleep(seconds)
-            failing = self._before(what)
+            failing = self._before(what, asked := f"{self._port}.{name}{args!r}{options!r}")
             answer = await member(*args, **options)
-            self._after(what, failing)
+            self._after(what, asked, failing)
             await self._process.boundary(f"after {what}")
             return answer
 
@@ -56,9 +60,9 @@ class Outside:
         @functools.wraps(member)
         def call(*args: Any, **options: Any) -> Any:
             what = self._what(name)
-            failing = self._before(what)
+            failing = self._before(what, asked := f"{self._port}.{name}{args!r}{options!r}")
             answer = member(*args, **options)
-            self._after(what, failing)
+            self._after(what, asked, failing)
             return answer
 
         return call
@@ -69,21 +73,22 @@ class Outside:
     def _record(self, kind: str, told: str, key: str) -> None:
         self._process.world.record(self._process.name, kind, told, choice=(kind, key))
 
-    def _before(self, what: str) -> Any:
+    def _before(self, what: str, asked: str) -> Any:
         world = self._process.world
         self._process.check()
         failing = world.fault("failing-dependency", what)
         if failing == "before":
             self._record("failing-dependency", f"{what}, nothing done", what)
             raise DependencyFailed(f"{what}: not reached")
-        if self._refusals:
+        if self._refusals and asked not in world.accepted:  # who has said yes to a request repeats it
             chosen = world.fault("rejecting-dependency", what)
             if chosen is not None:
                 self._record("rejecting-dependency", what, what)
                 raise self._refusals[0]
         return failing
 
-    def _after(self, what: str, failing: Any) -> None:
+    def _after(self, what: str, asked: str, failing: Any) -> None:
+        self._process.world.accepted.add(asked)
         if failing == "after":
             self._record("failing-dependency", f"{what}, done all the same", what)
             raise DependencyFailed(f"{what}: no answer")
