@@ -62,11 +62,15 @@ FAULTS: Mapping[str, FaultKind] = {
 
 
 def weights_of(faults: Mapping[str, float] | None) -> dict[str, float]:
-    """The weight of each kind: 1, or as given; 0 switches a kind off. Raises ConfigurationError for an unknown kind."""
+    """The weight of each kind: 1, or as given; 0 switches a kind off. Raises ConfigurationError for an unknown
+    kind and a weight below 0."""
     given = dict(faults or {})
     unknown = sorted(given.keys() - FAULTS.keys())
     if unknown:
         raise ConfigurationError(f"faults={unknown}: no such kind; there are {', '.join(FAULTS)}")
+    negative = [f"{name!r}: {weight}" for name, weight in given.items() if not weight >= 0]
+    if negative:
+        raise ConfigurationError(f"faults={{{', '.join(negative)}}}: a weight cannot be below 0; 0 switches a kind off")
     return {name: given.get(name, 1.0) for name in FAULTS}
 
 

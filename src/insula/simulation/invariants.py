@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from insula.kernel.errors import ConfigurationError
 from insula.messages import Envelope, Event, decoder
 from insula.modules import Module
 from insula.runtime.inspection import Inspection
@@ -52,7 +54,12 @@ class Snapshot:
         return [decode(each.data) for module in self._modules for each in self.log(module) if each.type == name]
 
     def stand_in(self, port: type[P]) -> P:
-        """What stands for a system outside: what `ports=` says for this port."""
+        """What stands for a system outside: what `ports=` says for this port; raises ConfigurationError if nothing."""
+        if port not in self._stand_ins:
+            name = getattr(port, "__name__", repr(port))
+            raise ConfigurationError(
+                f"state.stand_in({name}): nothing stands in for it; give the simulation ports={{{name}: StandIn}}"
+            )
         found: P = self._stand_ins[port]
         return found
 
@@ -117,21 +124,31 @@ def invariant(*, after_commit: Module | str) -> Callable[[Callable[[ModuleSnapsh
     module = after_commit if isinstance(after_commit, str) else after_commit.name
 
     def declare(check: Callable[[ModuleSnapshot], object]) -> Invariant:
-        return Invariant(check, "after commit", module)
+        return _declared(check, "after commit", module)
 
     return declare
 
 
 def always(check: Callable[[Snapshot], object]) -> Invariant:
     """Must hold after every commit of any module."""
-    return Invariant(check, "always")
+    return _declared(check, "always")
 
 
 def eventually(check: Callable[[Snapshot], object]) -> Invariant:
     """Must hold when the faults have stopped and the system has come to rest."""
-    return Invariant(check, "eventually")
+    return _declared(check, "eventually")
 
 
 def sometimes(check: Callable[[Snapshot], bool]) -> Invariant:
     """Must be true at the end of at least one run: whatever is to be tested does happen."""
-    return Invariant(check, "sometimes")
+    return _declared(check, "sometimes")
+
+
+def _declared(check: Callable[..., object], when: When, module: str | None = None) -> Invariant:
+    if inspect.iscoroutinefunction(check) or inspect.isasyncgenfunction(check) or inspect.isgeneratorfunction(check):
+        # Calling it would only make a coroutine, which nobody awaits: whatever it says would count as true.
+        raise ConfigurationError(
+            f"invariant {check.__name__} ({check.__module__}) is an `async def` or yields, and would never be carried "
+            "out; make it a plain def: reading a snapshot awaits nothing"
+        )
+    return Invariant(check, when, module)

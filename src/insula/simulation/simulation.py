@@ -22,6 +22,7 @@ from insula.simulation.choices import Choice, Choices, Plan
 from insula.simulation.faults import chances_of, weights_of
 from insula.simulation.invariants import Invariant
 from insula.simulation.machine.ground import Happening, Violation
+from insula.simulation.mistakes import check_assembled, check_given
 from insula.simulation.setting import Mutation, Setting
 from insula.simulation.standard import STANDARD, WITHOUT_DEAD_LETTERS
 from insula.simulation.workload import Workload
@@ -41,6 +42,7 @@ class Simulation:
     makes what stands for the system outside, once a run; `refusals`, port -> exceptions by which it may say no;
     `faults`, kind -> weight, 1 by default, 0 to switch it off; `configuration` of the system; `dead_letters_allowed`,
     whether messages may be given up (default False: that is a violation).
+    Raises ConfigurationError naming the parameter that cannot be meant so.
     """
 
     system: System
@@ -53,6 +55,10 @@ class Simulation:
     faults: Mapping[str, float] = field(default_factory=dict)
     configuration: Configuration = field(default_factory=Configuration)
     dead_letters_allowed: bool = False
+
+    def __post_init__(self) -> None:
+        check_given(self)
+        self.groups()
 
     def groups(self) -> list[tuple[str, list[str]]]:
         """The processes and their modules. Raises ConfigurationError for a module in none or several."""
@@ -99,6 +105,7 @@ class Stage:
         self.simulation = simulation
         self.weights = weights_of(simulation.faults)
         self.assembly: Assembly = assembled(simulation.system)
+        check_assembled(simulation, self.assembly)
         self._groups = simulation.groups()
         self._folder = folder
         self._begins = 0.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from insula.kernel.clock import SystemClock
+from insula.kernel.errors import ConfigurationError
 from insula.modules import System
 from insula.runtime.configuration import Configuration
 from insula.simulation.choices import Plan
@@ -62,9 +64,17 @@ def explore(
     `workers` (default: one a core); `cross_check`, whether two other interpreters, which hash texts otherwise, repeat
     the first seed and those that failed (default True, some seconds); `child`, how to start them (default: as the
     running pytest test); `progress`, told after each run.
+    Raises ConfigurationError inside a running event loop, and for numbers that leave nothing to do.
     """
+    _check_place(workers)
     if answer_parent(simulation):
         raise SystemExit(0)
+    saved = saved_plans()
+    if seeds < 1 and not every_single_fault and sampled_pairs < 1 and not saved:
+        raise ConfigurationError(
+            f"seeds={seeds}, every_single_fault=False and sampled_pairs={sampled_pairs}: there is nothing to run, and "
+            "so nothing would be proved; give seeds or every_single_fault=True"
+        )
     started = _now()
     with ExitStack() as opened:
         with Leaks() as leaks:
@@ -75,7 +85,7 @@ def explore(
         report.leaks = [str(each) for each in leaks.findings]
         report.coverage.handlers.update(place.reached_by_setup)
         hunt = Hunt(place, report, most_failures, workers, progress)
-        hunt.go("saved plans", [(plan.seed, plan) for plan in saved_plans()])
+        hunt.go("saved plans", [(plan.seed, plan) for plan in saved])
         if every_single_fault or sampled_pairs:
             hunt.go("single faults", _sweep(place, first_seed, every_single_fault, sampled_pairs))
         hunt.go("seeds", [(seed, None) for seed in range(first_seed, first_seed + seeds)])
@@ -86,6 +96,20 @@ def explore(
         _ask_others(report, child or child_of_test(), [first_seed, *hunt.failing_seeds])
     report.seconds = _now() - started
     return report
+
+
+def _check_place(workers: int | None) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise ConfigurationError(
+            "a simulation brings an event loop of its own and cannot run inside another; call simulate or explore from "
+            "a plain `def` test, not from an `async def`"
+        )
+    if workers is not None and workers < 1:
+        raise ConfigurationError(f"workers={workers}: at least one is needed; None takes one a core")
 
 
 def _ask_others(report: Report, child: Child | None, seeds: Sequence[int]) -> None:
