@@ -141,3 +141,32 @@ def test_less_than_one_worker_is_refused(workers: int) -> None:
 def test_a_hunt_with_nothing_to_do_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="nothing to run"):
         explore(Simulation(shop, [ANN]), seeds=0, every_single_fault=False)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_a_workload_that_forgets_to_await_is_refused() -> None:
+    async def forgetful(client: Client) -> None:
+        client.call(ANN)  # type: ignore[unused-coroutine]
+
+    with pytest.raises(ConfigurationError, match=r"workload=forgetful: .*is an `await` missing"):
+        explore(Simulation(shop, forgetful), seeds=1, every_single_fault=False, cross_check=False)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_a_setup_that_forgets_to_await_is_refused(open_stage: OpenStage) -> None:
+    async def forgetful(client: Client) -> None:
+        client.call(ANN)  # type: ignore[unused-coroutine]
+
+    with pytest.raises(ConfigurationError, match="setup: it asked for nothing"):
+        open_stage(Simulation(shop, [ANN], setup=forgetful))
+
+
+def test_a_workload_may_only_let_time_pass() -> None:
+    async def patient(client: Client) -> None:
+        await client.sleep(60)
+
+    explore(Simulation(shop, patient), seeds=1, every_single_fault=False, cross_check=False)
+
+
+def test_no_workload_at_all_may_be_meant_so() -> None:
+    explore(Simulation(shop, []), seeds=1, every_single_fault=False, cross_check=False)

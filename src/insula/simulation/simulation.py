@@ -83,7 +83,8 @@ class Outcome:
 
     Parameters: `seed`; `plan`, every choice that was made; `violation`, None if everything held; `digest` of the whole
     story; `story`; `operations`, in the order in which they began; `reached`, handlers -> commits; `seen`, the
-    `sometimes` that were true; `offered`, faults that could have struck.
+    `sometimes` that were true; `offered`, faults that could have struck; `services`, the
+    processes; `idle`, whether the workload neither asked for anything nor let time pass.
     """
 
     seed: int
@@ -96,6 +97,7 @@ class Outcome:
     seen: frozenset[str]
     offered: Mapping[Choice, Callable[[float], object]]
     services: Sequence[str]
+    idle: bool = False
 
 
 class Stage:
@@ -124,6 +126,8 @@ class Stage:
         self.reached_by_setup = world.reached
         if world.client.rejections:
             raise ConfigurationError(f"the setup is refused: {world.client.rejections[0]}")
+        if self.simulation.setup and world.client.idle:
+            raise ConfigurationError("setup: it asked for nothing; is an `await` missing before client.call(...)?")
         self._begins = float(int(world.loop.time()) + 1)
 
     def _setting(self, directory: Path, mutation: Mutation | None = None) -> Setting:
@@ -162,6 +166,7 @@ def _outcome(world: World, seed: int, choices: Choices) -> Outcome:
         seen=frozenset(world.seen),
         offered=choices.offered,
         services=[service.name for service in world.services],
+        idle=world.client.idle,
     )
 
 

@@ -49,8 +49,14 @@ class Client:
         self._chance = SeededRandomness(f"{ground.choices.seed}/workload")
         self.rejections: list[str] = []
         self.operations: list[str] = []
+        self._slept = False
         self.waiting: dict[str, str] = {}
         """Operations without an answer yet, and what came instead of one last time."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was asked for, and no time let pass either."""
+        return not self.operations and not self._slept
 
     # -- a seeded source of choices
 
@@ -64,6 +70,7 @@ class Client:
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
+        self._slept = True
         await asyncio.sleep(seconds)
 
     async def together(self, *flows: Coroutine[Any, Any, object]) -> None:

@@ -80,7 +80,8 @@ def explore(
         with Leaks() as leaks:
             place = opened.enter_context(stage(simulation))
             with Audit() as audit:
-                place.run(first_seed)
+                first = place.run(first_seed)
+        _check_asks(place, first)
         report = Report(place.assembly, unrepeatable=[str(each) for each in audit.findings])
         report.leaks = [str(each) for each in leaks.findings]
         report.coverage.handlers.update(place.reached_by_setup)
@@ -110,6 +111,19 @@ def _check_place(workers: int | None) -> None:
         )
     if workers is not None and workers < 1:
         raise ConfigurationError(f"workers={workers}: at least one is needed; None takes one a core")
+
+
+def _check_asks(place: Stage, first: Outcome) -> None:
+    """Whether the workload does something, at the latest when nothing hinders it."""
+    if not place.simulation.workload or not first.idle:
+        return
+    bare = place.run(first.seed, Plan(first.seed))
+    if bare.idle and bare.violation is None:
+        name = getattr(place.simulation.workload, "__name__", "workload")
+        raise ConfigurationError(
+            f"workload={name}: the workload asked for nothing, and so nothing would be proved; is an `await` missing "
+            "before client.call(...)? One that only lets time pass says so by `await client.sleep(...)`"
+        )
 
 
 def _ask_others(report: Report, child: Child | None, seeds: Sequence[int]) -> None:
