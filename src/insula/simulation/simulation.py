@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import shutil
@@ -37,11 +38,11 @@ class Simulation:
     """A system, what its users do, and what must hold.
 
     Parameters: `system`; `workload`, messages to send or a function of a `Client`; `invariants`; `setup`, a workload
-    that is carried out once, without faults, before everything else; `topology`, "together" all modules in one
-    process, "apart" (default) a process for each, or process name -> modules; `ports`, port -> a class or function that
-    makes what stands for the system outside, once a run; `refusals`, port -> exceptions by which it may say no;
-    `faults`, kind -> weight, 1 by default, 0 to switch it off; `configuration` of the system; `dead_letters_allowed`,
-    whether messages may be given up (default False: that is a violation).
+    that is carried out once, without faults, before everything else; `topology`, "together" all modules in one process,
+    "apart" (default) a process for each, or process name -> modules; `ports`, port -> a class or function that makes
+    what stands for the system outside, once; each run gets a deep copy of it as the setup left it; `refusals`, port ->
+    exceptions by which it may say no; `faults`, kind -> weight, 1 by default, 0 to switch it off; `configuration` of
+    the system; `dead_letters_allowed`, whether messages may be given up (default False: that is a violation).
     Raises ConfigurationError naming the parameter that cannot be meant so.
     """
 
@@ -101,7 +102,7 @@ class Outcome:
 
 
 class Stage:
-    """Where runs of one simulation take place: the system put together, its databases as `setup` left them."""
+    """Where runs of one simulation take place: the system assembled, databases and stand-ins as `setup` left them."""
 
     def __init__(self, simulation: Simulation, folder: Path) -> None:
         self.simulation = simulation
@@ -119,7 +120,10 @@ class Stage:
 
     def _set_up(self) -> None:
         self._template.mkdir()
-        world = World(self._setting(self._template), Choices(0, {}), STANDARD, self._groups, 0.0, "of setup ")
+        self._stand_ins = {port: make() for port, make in self.simulation.ports.items()}
+        world = World(
+            self._setting(self._template, self._stand_ins), Choices(0, {}), STANDARD, self._groups, 0.0, "of setup "
+        )
         world.run(self.simulation.setup)
         if world.violation is not None:
             raise ConfigurationError(f"the setup fails even without faults: {world.violation}")
@@ -129,9 +133,23 @@ class Stage:
         if self.simulation.setup and world.client.idle:
             raise ConfigurationError("setup: it asked for nothing; is an `await` missing before client.call(...)?")
         self._begins = float(int(world.loop.time()) + 1)
+        self._copied_stand_ins()  # what cannot be copied is told now, and not by a worker
 
-    def _setting(self, directory: Path, mutation: Mutation | None = None) -> Setting:
-        stand_ins = {port: make() for port, make in self.simulation.ports.items()}
+    def _copied_stand_ins(self) -> dict[type, Any]:
+        """Stand-ins as the setup left them, which fit the databases it left; what they share, the copies share too."""
+        copies: dict[type, Any] = {}
+        shared: dict[int, Any] = {}
+        for port, stand_in in self._stand_ins.items():
+            try:
+                copies[port] = copy.deepcopy(stand_in, shared)
+            except Exception as error:  # whatever the copying of somebody's object raises
+                raise ConfigurationError(
+                    f"ports: what stands for {port.__name__} ({type(stand_in).__name__}) cannot be copied for each "
+                    f"run: {type(error).__name__}: {error}; keep plain data in it, or give it a __deepcopy__"
+                ) from error
+        return copies
+
+    def _setting(self, directory: Path, stand_ins: Mapping[type, Any], mutation: Mutation | None = None) -> Setting:
         return Setting(
             self.assembly, self.simulation.configuration, directory, stand_ins, self.simulation.refusals,
             None if mutation is None else mutation.begin(),
@@ -144,8 +162,11 @@ class Stage:
         directory.mkdir()
         for file in self._template.glob("*.db"):
             shutil.copyfile(file, directory / file.name)
+        stand_ins = self._copied_stand_ins()
         choices = Choices(seed, {} if plan is not None else chances_of(seed, self.weights), plan)
-        world = World(self._setting(directory, mutation), choices, self._invariants, self._groups, self._begins)
+        world = World(
+            self._setting(directory, stand_ins, mutation), choices, self._invariants, self._groups, self._begins
+        )
         world.run(self.simulation.workload)
         return _outcome(world, seed, choices)
 
