@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import MetaData
 
 from insula import Module, System, UnitOfWork
+from insula.kernel.errors import ConfigurationError
 from insula.simulation import Simulation, SimulationFailed, explore, simulate
+from insula.simulation.guards.answering import CURRENT_TEST
 from insula.simulation.hunting.regressions import plans_folder, saved_plans
 from support.hello_simulation import HELLO
 from support.race import FIVE_PAYMENTS, Pay, race, the_balance_is_what_was_paid
@@ -26,15 +28,42 @@ def test_a_violation_is_shrunk_to_few_faults_and_two_operations() -> None:
     assert len(set(failure.operations) - failure.plan.dropped) <= 2
 
 
-def test_simulate_raises_with_the_shortest_timeline_and_keeps_its_plan(tmp_path: Path) -> None:
+def test_simulate_raises_with_the_shortest_timeline_and_keeps_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = plans_folder.set(tmp_path)
     try:
         with pytest.raises(SimulationFailed, match="the balance is what was paid") as failed:
             simulate(RACE, seeds=100, every_single_fault=False, cross_check=False)
         (plan,) = saved_plans()
         assert plan == failed.value.outcome.plan
+        monkeypatch.setenv(CURRENT_TEST, "the same, the next time (call)")
         with pytest.raises(SimulationFailed):
             simulate(RACE, seeds=0, every_single_fault=False, cross_check=False)
+    finally:
+        plans_folder.reset(token)
+
+
+def test_each_simulation_of_a_test_keeps_its_plans_apart(tmp_path: Path) -> None:
+    token = plans_folder.set(tmp_path / "test")
+    try:
+        for _ in range(2):
+            with pytest.raises(SimulationFailed) as failed:
+                simulate(RACE, seeds=100, every_single_fault=False, cross_check=False)
+            assert saved_plans() == [failed.value.outcome.plan]
+    finally:
+        plans_folder.reset(token)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["test", "test.2"]
+
+
+@pytest.mark.parametrize("content", [b"<<<<<<< ours\n", b"{}", b"\xff"])
+def test_a_broken_plan_names_its_file(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "lost.json"
+    file.write_bytes(content)
+    token = plans_folder.set(tmp_path)
+    try:
+        with pytest.raises(ConfigurationError, match=r"lost\.json is no saved plan.*delete it or resolve"):
+            explore(RACE)
     finally:
         plans_folder.reset(token)
 
