@@ -35,6 +35,9 @@ class EmptyCache:
     def __init__(self) -> None:
         _welcomed.clear()
 
+    def __deepcopy__(self, memo: object) -> EmptyCache:
+        return EmptyCache()  # each run begins with a copy
+
 
 async def register(command: Register, work: UnitOfWork) -> None:
     work.publish(CustomerRegistered(customer=command.customer))
@@ -59,6 +62,7 @@ def every_customer_is_welcomed_once(state: Snapshot) -> None:
 def build(broken: bool) -> Simulation:
     customers, giving = Module("customers"), Module("gifts", tables=TABLES)
     customers.handle(Register)(register)
+    giving.bind(EmptyCache, EmptyCache)
     giving.on(CustomerRegistered)(
         welcome_who_is_not_in_the_cache if broken else welcome_who_is_not_in_the_database
     )  # fmt: skip
