@@ -14,6 +14,8 @@ from shop.kernel import Address, CustomerId, ProductId
 from shop.orders.contract import CancelOrder, Line, OrderCancelled, OrderConfirmed, PlaceOrder
 from shop.system import shop
 
+IN_STOCK = select(func.sum(stock.c.available + stock.c.reserved + stock.c.shipped))
+RECEIVED = select(func.sum(receipts.c.quantity))
 TEA, LAMP = ProductId("tea"), ProductId("lamp")
 CUSTOMERS = ("ANN", "BOB", "NO-CREDIT")
 
@@ -50,8 +52,7 @@ async def order(client: Client, customer: CustomerId) -> None:
 @invariant(after_commit="inventory")
 def stock_is_conserved(database: ModuleSnapshot) -> None:
     """Whatever came in is there, set aside or gone."""
-    booked = database.scalar(select(func.sum(stock.c.available + stock.c.reserved + stock.c.shipped)))
-    assert booked == database.scalar(select(func.sum(receipts.c.quantity)))
+    assert database.scalar(IN_STOCK) == database.scalar(RECEIVED)
 
 
 @eventually

@@ -14,7 +14,7 @@ import pytest
 from insula import Command, Event, Module, System, UnitOfWork
 from insula.messaging import timers
 from insula.messaging.timers import Retrier
-from insula.messaging.waiting import woken
+from insula.messaging.waiting import Signal
 from insula.runtime.configuration import Configuration, Delivery
 from insula.testing import Scenario
 
@@ -79,14 +79,17 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long each sleep was meant to be; each one lasts until its sleeper is woken."""
-    planned: list[float] = []
+    meant: list[float] = []
 
-    async def sleep(event: asyncio.Event, seconds: float) -> bool:
-        planned.append(seconds)
-        return await woken(event, 10)
+    class Sleep(Signal):
+        """Notes for how long."""
 
-    monkeypatch.setattr(timers, "woken", sleep)
-    return planned
+        async def wait(self, seconds: float | None = None) -> bool:
+            meant.append(seconds or 0)
+            return await super().wait(10)
+
+    monkeypatch.setattr(timers, "Signal", Sleep)
+    return meant
 
 
 QUICKLY = Configuration(delivery=Delivery(first_delay_seconds=0.001))

@@ -21,7 +21,7 @@ async def issue_invoice(event: OrderConfirmed, clock: Clock, work: UnitOfWork) -
         "issued_at": now,
         "paid_at": now,
     }
-    number = await work.scalar(insert(invoices).values(invoice).returning(invoices.c.number))
+    number = await work.scalar(insert(invoices).returning(invoices.c.number), invoice)
     work.publish(
         InvoiceIssued(
             order_id=event.order_id,

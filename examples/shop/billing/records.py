@@ -1,16 +1,19 @@
 """Payments as rows of the module's table."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from insula import Money, UnitOfWork
 from shop.billing.domain import Payment, PaymentStatus
 from shop.billing.module import payments
 from shop.kernel import OrderId
 
+FIND = select(payments).where(payments.c.order_id == bindparam("order_id"))
+UPDATE = update(payments).where(payments.c.order_id == bindparam("of_order"))
+
 
 async def peek_payment(order_id: OrderId, work: UnitOfWork) -> Payment | None:
     """The payment as it is now, before the writer's turn; None if we know nothing of the order."""
-    for row in await work.peek(select(payments).where(payments.c.order_id == order_id)):
+    for row in await work.peek(FIND, {"order_id": order_id}):
         return Payment(
             order_id=row.order_id,
             customer_id=row.customer_id,
@@ -36,7 +39,7 @@ async def save_payment(payment: Payment, *, known: bool, work: UnitOfWork) -> No
         "charge_key": payment.charge_key,
     }
     if known:
-        await work.execute(update(payments).where(payments.c.order_id == payment.order_id).values(values))
+        await work.execute(UPDATE, {"of_order": payment.order_id, **values})
     else:
         await work.execute(insert(payments), values)
 

@@ -1,17 +1,18 @@
 """Customers as rows of the module's table."""
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from insula import UnitOfWork
 from shop.customers.contract import Customer
 from shop.customers.module import registered
 from shop.kernel import Address, CustomerId
 
+FIND = select(registered).where(registered.c.customer_id == bindparam("customer_id"))
+
 
 async def find_customer(customer_id: CustomerId, work: UnitOfWork) -> Customer | None:
     """The customer with that id, if there is one."""
-    rows = await work.execute(select(registered).where(registered.c.customer_id == customer_id))
-    row = rows.first()
+    row = (await work.execute(FIND, {"customer_id": customer_id})).first()
     if row is None:
         return None
     address = Address(

@@ -4,7 +4,7 @@ from insula import UnitOfWork
 from shop.inventory.contract import StockReleased
 from shop.inventory.domain import ReservationStatus
 from shop.inventory.module import inventory
-from shop.inventory.records import add_status, change_status, move, status_of, units_of
+from shop.inventory.records import RELEASE, add_status, change_status, move, status_of, units_of
 from shop.orders.contract import OrderCancelled
 
 
@@ -16,5 +16,5 @@ async def release_stock(event: OrderCancelled, work: UnitOfWork) -> None:
         await add_status(event.order_id, ReservationStatus.NOT_WANTED, work)
     elif status is ReservationStatus.RESERVED:
         await change_status(event.order_id, ReservationStatus.RELEASED, work)
-        await move(await units_of(event.order_id, work), "reserved", "available", work)
+        await move(await units_of(event.order_id, work), RELEASE, work)
         work.publish(StockReleased(order_id=event.order_id))

@@ -3,7 +3,7 @@
 from insula import UnitOfWork
 from shop.inventory.domain import NothingReserved, ReservationStatus
 from shop.inventory.module import inventory
-from shop.inventory.records import change_status, move, status_of, units_of
+from shop.inventory.records import SHIP, change_status, move, status_of, units_of
 from shop.orders.contract import OrderConfirmed
 
 
@@ -13,4 +13,4 @@ async def ship_stock(event: OrderConfirmed, work: UnitOfWork) -> None:
     if await status_of(event.order_id, work) is not ReservationStatus.RESERVED:
         raise NothingReserved(order_id=event.order_id)
     await change_status(event.order_id, ReservationStatus.SHIPPED, work)
-    await move(await units_of(event.order_id, work), "reserved", "shipped", work)
+    await move(await units_of(event.order_id, work), SHIP, work)

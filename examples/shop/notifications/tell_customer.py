@@ -45,12 +45,11 @@ async def tell(event: Told, ask: Ask, sender: MailSender, context: Context, work
     customer = await ask(GetCustomer(customer_id=event.customer_id))
     mail = write(event, customer)
     await sender.send(mail, context.idempotency_key("mail"))
-    await work.execute(
-        insert(mails).values(
-            order_id=event.order_id,
-            occasion=mail.occasion.value,
-            recipient=mail.recipient,
-            subject=mail.subject,
-            body=mail.body,
-        )
-    )
+    copy = {
+        "order_id": event.order_id,
+        "occasion": mail.occasion.value,
+        "recipient": mail.recipient,
+        "subject": mail.subject,
+        "body": mail.body,
+    }
+    await work.execute(insert(mails), copy)

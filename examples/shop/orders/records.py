@@ -4,13 +4,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, bindparam, insert, select, update
 
 from insula import Money, UnitOfWork
 from shop.kernel import Address, OrderId
 from shop.orders.contract import CancellationReason, OrderNotFound, OrderStatus, PricedLine
 from shop.orders.domain import Order
 from shop.orders.module import lines, placed
+
+# Built once: SQLAlchemy takes longer to build and recognise a statement than SQLite takes to run it.
+FIND = select(placed).where(placed.c.order_id == bindparam("order_id"))
+HOLD = FIND.with_for_update()
+FIND_LINES = select(lines).where(lines.c.order_id == bindparam("order_id")).order_by(lines.c.position)
+UPDATE = update(placed).where(placed.c.order_id == bindparam("of_order"))
 
 
 async def add_order(order: Order, work: UnitOfWork) -> None:
@@ -21,19 +27,19 @@ async def add_order(order: Order, work: UnitOfWork) -> None:
 
 async def load_order(order_id: OrderId, work: UnitOfWork) -> Order:
     """The order, held until the unit of work ends so that nobody decides beside us. Raises OrderNotFound."""
-    _, order = await _read(_row_with(order_id).with_for_update(), order_id, work)
+    _, order = await _read(HOLD, order_id, work)
     return order
 
 
 async def find_order(order_id: OrderId, work: UnitOfWork) -> tuple[int, Order]:
     """The order with its number, to look at. Raises OrderNotFound."""
-    return await _read(_row_with(order_id), order_id, work)
+    return await _read(FIND, order_id, work)
 
 
 async def save_outcome(order: Order, work: UnitOfWork) -> None:
     """Store what became of the order."""
     outcome = {"status": order.status.value, "reason": order.reason and order.reason.value, "detail": order.detail}
-    await work.execute(update(placed).where(placed.c.order_id == order.order_id).values(outcome))
+    await work.execute(UPDATE, {"of_order": order.order_id, **outcome})
 
 
 def shown_number(number: int) -> str:
@@ -41,15 +47,11 @@ def shown_number(number: int) -> str:
     return f"ORD-{number:04d}"
 
 
-def _row_with(order_id: OrderId) -> Select[Any]:
-    return select(placed).where(placed.c.order_id == order_id)
-
-
 async def _read(statement: Select[Any], order_id: OrderId, work: UnitOfWork) -> tuple[int, Order]:
-    row = (await work.execute(statement)).first()
+    row = (await work.execute(statement, {"order_id": order_id})).first()
     if row is None:
         raise OrderNotFound(order_id=order_id)
-    its_lines = await work.execute(select(lines).where(lines.c.order_id == order_id).order_by(lines.c.position))
+    its_lines = await work.execute(FIND_LINES, {"order_id": order_id})
     order = Order(
         order_id=row.order_id,
         customer_id=row.customer_id,

@@ -18,5 +18,5 @@ async def book_shipment(event: OrderConfirmed, clock: Clock, work: UnitOfWork) -
         "units": sum(line.quantity for line in event.lines),
         "booked_at": clock.now().isoformat(),
     }
-    number = await work.scalar(insert(shipments).values(shipment).returning(shipments.c.number))
+    number = await work.scalar(insert(shipments).returning(shipments.c.number), shipment)
     work.publish(ShipmentBooked(order_id=event.order_id, customer_id=event.customer_id, number=shown_number(number)))

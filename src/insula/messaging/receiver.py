@@ -55,6 +55,8 @@ class Receiver:
         self._policy = policy
         self._handler_timeout_seconds = handler_timeout_seconds
         self._parked: set[Key] = set()
+        self._has_parked = False
+        """Whether a row may be parked: while none ever was, nobody needs to look for those that are due."""
         self._last_turns: dict[Key, asyncio.Future[bool]] = {}
 
     async def start(self) -> None:
@@ -69,6 +71,7 @@ class Receiver:
         if any(before is not None for before, _ in renamed):
             await self.database.perform(body, Scope(f"{self.module}: renamed consumers"))
         self._parked = set(await self.database.parked_keys())
+        self._has_parked = bool(self._parked)
         for gone in sorted({consumer for consumer, _, _ in self._parked} - self.consumers):
             _log.warning(
                 "%s: messages are parked for %s, which is gone; renamed_from= (of a command: name=) gives them an heir",
@@ -125,6 +128,7 @@ class Receiver:
             if state is ParkedState.DEAD:
                 await unit.bury(handler.consumer, envelope.id)
 
+        self._has_parked = True  # also where storing it fails: it may be there all the same
         await self.database.perform(body, Scope(f"{handler.name}: parking {envelope.id}"))
         self._parked.add(key)
         self.on_parked()
@@ -208,8 +212,14 @@ class Receiver:
 
     async def due(self, now: datetime, limit: int) -> Sequence[Key]:
         """Keys whose first parked message is to be tried again by now, the longest overdue first."""
+        if not self._has_parked:
+            return ()
         heads = await self.database.parked_due(self.consumers, now, limit)
         return [(head.consumer, head.source, head.key) for head in heads]
+
+    async def next_due(self, after: datetime | None = None) -> datetime | None:
+        """When the next parked message is to be tried again: of all, or of those that are due after a moment."""
+        return await self.database.parked_next(self.consumers, after=after) if self._has_parked else None
 
     async def retry(self, key: Key) -> int:
         """Try what is parked under a key, as far as its time has come; returns how many were handled."""

@@ -11,7 +11,7 @@ from insula.kernel.errors import Failure
 from insula.messages import Envelope
 from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
-from insula.messaging.waiting import land, woken
+from insula.messaging.waiting import Signal, land
 from insula.store.database import Scope, Unit
 from insula.store.log import Log
 
@@ -36,7 +36,7 @@ class _Window:
     Parameters: `deliver`; `position`, up to which everything was taken; `awake`, set when a delivery ends.
     """
 
-    def __init__(self, deliver: Deliver, position: int, awake: asyncio.Event) -> None:
+    def __init__(self, deliver: Deliver, position: int, awake: Signal) -> None:
         self.read = position
         self.failure: BaseException | None = None
         self.taken = 0
@@ -106,7 +106,7 @@ class Relay:
         self._save_at = 0.0
         self._clock = clock
         self._name = f"log of {source.name}"
-        self._awake = asyncio.Event()
+        self._awake = Signal()
         self._grown = True
         self._window = _Window(self._deliver, 0, self._awake)
         source.on_append(self._appended)
@@ -124,7 +124,7 @@ class Relay:
                 "the %s ends at %d, but %s had read it to %d: it was restored from a backup or deleted; going on there",
                 self._name, head, self.receiver.module, found,
             )  # fmt: skip
-        if found is not None and (gone := await self.source.log_first() - found - 1) > 0:
+        if found is not None and found < head and (gone := await self.source.log_first() - found - 1) > 0:
             _log.error(
                 "%s has read the %s to %d only, and the %d messages after that were pruned: it will never hear them. "
                 "Bring its data up to date from %s by hand, and keep log_kept_days in [store] longer than a module is "
@@ -145,7 +145,7 @@ class Relay:
 
         Parameters: `twice` delivers each two times, as brokers may.
         """
-        landed = asyncio.Event()
+        landed = Signal()
         window, more = _Window(self._deliver, self.position, landed), True
         try:
             while window.failure is None and (more or not window.is_empty):
@@ -237,7 +237,7 @@ class Relay:
                 await self.save()
                 return
             seconds = self._save_at - self._clock.monotonic()
-        if not await woken(self._awake, seconds):
+        if not await self._awake.wait(seconds):
             self._grown = True  # `on_append` may have missed something
 
     async def land(self, seconds: float) -> None:

@@ -16,7 +16,7 @@ from insula.messages import Envelope
 from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
 from insula.messaging.turns import Key
-from insula.messaging.waiting import land, woken
+from insula.messaging.waiting import Signal, land
 from insula.modules import HandlerDeclaration
 from insula.store.database import Database, Scope, Timer, Unit
 from insula.store.log import TIMER_SAVED
@@ -42,7 +42,7 @@ class Timers:
         self._database = database
         self._schedules = {declaration.name: declaration for declaration in schedules}
         self._clock = clock
-        self._awake = asyncio.Event()
+        self._awake = Signal()
         database.on_append(self._appended)
 
     def _appended(self, types: frozenset[str]) -> None:
@@ -109,7 +109,7 @@ class Timers:
             except Exception as error:
                 _log.warning("%s: timers: %s", self._database.name, described(error))
                 seconds = _PAUSE_SECONDS
-            await woken(self._awake, seconds)
+            await self._awake.wait(seconds)
 
 
 class Retrier:
@@ -118,7 +118,7 @@ class Retrier:
     def __init__(self, receiver: Receiver, clock: Clock) -> None:
         self._receiver = receiver
         self._clock = clock
-        self._awake = asyncio.Event()
+        self._awake = Signal()
         self._running: dict[Key, asyncio.Task[None]] = {}
         receiver.on_parked = self._awake.set
 
@@ -131,7 +131,7 @@ class Retrier:
             except Exception as error:
                 _log.warning("%s: parked messages: %s", self._receiver.module, described(error))
                 seconds = _PAUSE_SECONDS
-            await woken(self._awake, seconds)
+            await self._awake.wait(seconds)
 
     async def _begin_due(self) -> float:
         """Begin what is due and does not run yet, as far as there is room; returns the seconds until more is due."""
@@ -139,9 +139,7 @@ class Retrier:
         for key in await self._receiver.due(now, 2 * _RETRIES_AT_ONCE):  # those that run are among them
             if len(self._running) < _RETRIES_AT_ONCE and key not in self._running:
                 self._running[key] = asyncio.get_running_loop().create_task(self._retry(key))
-        return _seconds_until(
-            await self._receiver.database.parked_next(self._receiver.consumers, after=now), self._clock
-        )  # fmt: skip
+        return _seconds_until(await self._receiver.next_due(after=now), self._clock)
 
     async def _retry(self, key: Key) -> None:
         try:

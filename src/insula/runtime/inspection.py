@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import text
 
 from insula.adapters.sqlite.connection import Connection, open_reader, sqlalchemy_connection
 from insula.adapters.sqlite.faults import faults_of
@@ -23,28 +22,35 @@ from insula.store.database import Answer, Parked, Timer
 from insula.store.unit_of_work import Parameters, Statement, executable
 
 _PAGE = 1000
-_LOG = text(f"select {LOG_COLUMNS} from insula_log where position > :after order by position limit :limit")
-_PARKED = text("select * from insula_parked order by sequence")
-_TAKEN = text("select consumer, outcome, answer, time from insula_inbox where message_id = :message_id order by time")
-_DELAYED = text(
-    "select identifier, due, schedule, envelope from insula_timer where schedule = '' order by due, sequence"
-)
+_LOG = f"select {LOG_COLUMNS} from insula_log where position > ? order by position limit ?"
+_PARKED = "select * from insula_parked order by sequence"
+_TAKEN = "select consumer, outcome, answer, time from insula_inbox where message_id = ? order by time"
+_POSITIONS = "select position from insula_log order by position"
+_TABLES = "select name from sqlite_master where type in ('table', 'view')"
+_DELAYED = "select identifier, due, schedule, envelope from insula_timer where schedule = '' order by due, sequence"
 
 
 class Inspection:
     """Reads the data of a system's modules; nothing can be changed through it.
 
     Parameters: `system`; `configuration` (default: all defaults); `directory`, where the files lie (default: that of
-    the configuration). Raises ConfigurationError when a module has no readable file there.
+    the configuration); `sole_process`, whether no other process looks at them (the simulator).
+    Raises ConfigurationError when a module has no readable file there.
     """
 
     def __init__(
-        self, system: System, configuration: Configuration | None = None, *, directory: Path | None = None
+        self,
+        system: System,
+        configuration: Configuration | None = None,
+        *,
+        directory: Path | None = None,
+        sole_process: bool = False,
     ) -> None:
         self._directory = directory or Path((configuration or Configuration()).store.directory)
         self._modules = system.modules
-        self._open: dict[str, SqlConnection] = {}
-        self._readers: list[Connection] = []
+        self._sole_process = sole_process
+        self._readers: dict[str, Connection] = {}
+        self._sql: dict[str, SqlConnection] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -52,22 +58,37 @@ class Inspection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.clear()
+        self._sql.clear()
         while self._readers:
-            self._readers.pop().shut()
+            self._readers.popitem()[1].shut()
 
-    def _connection(self, module: Module) -> SqlConnection:
-        if module.name not in self._open:
+    def _reader(self, module: Module) -> Connection:
+        if module.name not in self._readers:
             path = self._directory / f"{module.name}.db"
             try:
                 if not path.is_file():
                     raise FileNotFoundError("no such file; has the system run here? --directory names another folder")
-                reader = open_reader(path)
-                self._readers.append(reader)
-                self._open[module.name] = sqlalchemy_connection(reader)
+                self._readers[module.name] = open_reader(path, sole_process=self._sole_process)
             except (sqlite3.Error, OSError) as error:
                 raise ConfigurationError(f"{path.absolute()}: {error}") from error
-        return self._open[module.name]
+        return self._readers[module.name]
+
+    def _connection(self, module: Module) -> SqlConnection:
+        if module.name not in self._sql:
+            reader = self._reader(module)
+            try:
+                self._sql[module.name] = sqlalchemy_connection(reader)
+            except sqlite3.Error as error:
+                raise ConfigurationError(f"{module.name}.db in {self._directory.absolute()}: {error}") from error
+        return self._sql[module.name]
+
+    def _own(self, module: Module, statement: str, *parameters: Any) -> list[Any]:
+        """The rows of a framework's own statement: by the driver alone, as they are many in a simulation."""
+        reader = self._reader(module)
+        try:
+            return sqlite3.Cursor(reader).execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise ConfigurationError(f"{module.name}.db in {self._directory.absolute()}: {error}") from error
 
     def faults(self, module: Module) -> Sequence[str]:
         """Why the module would not start on its file, a line each; nothing when it would, or has no file yet."""
@@ -85,7 +106,7 @@ class Inspection:
     def log(self, module: Module, *, after: int = 0) -> Iterator[Envelope]:
         """The module's log after a position."""
         while True:
-            page = self.rows(module, _LOG, {"after": after, "limit": _PAGE})
+            page = self._own(module, _LOG, after, _PAGE)
             for row in page:
                 yield envelope_of(row, module.name)
             if len(page) < _PAGE:
@@ -94,13 +115,24 @@ class Inspection:
 
     def parked(self, module: Module) -> Sequence[Parked]:
         """The module's parked messages, dead letters among them."""
-        return [parked_of(row) for row in self.rows(module, _PARKED)]
+        return [parked_of(row) for row in self._own(module, _PARKED)]
 
     def taken(self, module: Module, message_id: str) -> Sequence[tuple[str, Answer, datetime]]:
         """Who of the module took a message, how it ended and when, as far as that is still remembered."""
-        rows = self.rows(module, _TAKEN, {"message_id": message_id})
+        rows = self._own(module, _TAKEN, message_id)
         return [(row[0], answer_of((row[1], row[2], "")), datetime.fromisoformat(row[3])) for row in rows]
 
     def delayed(self, module: Module) -> Sequence[Timer]:
         """The commands that the module has sent and that are not due yet."""
-        return [timer_of(row) for row in self.rows(module, _DELAYED)]
+        return [timer_of(row) for row in self._own(module, _DELAYED)]
+
+    def positions(self, module: Module) -> Sequence[int]:
+        """The positions that the module's log has, in order."""
+        return [position for (position,) in self._own(module, _POSITIONS)]
+
+    def tables(self, module: Module) -> Iterator[Sequence[Any]]:
+        """The rows of each of the module's own tables that is there, as the driver gives them."""
+        present = {name for (name,) in self._own(module, _TABLES)}
+        for table in () if module.tables is None else module.tables.sorted_tables:
+            if table.name in present:
+                yield self._own(module, f'select * from "{table.name}"')

@@ -34,7 +34,8 @@ class Surroundings:
     """The ports that a process is wired to.
 
     Parameters: `clock` and `randomness`; `committer`, by module, what runs its COMMIT (default: a thread each);
-    `threads`, False to run `def` handlers on the loop; `deliver`, by source and receiver, how messages reach a module
+    `threads`, False to run `def` handlers on the loop; `sole_process`, whether no other process on this machine looks
+    at the databases; `deliver`, by source and receiver, how messages reach a module
     (default: they are handed over); `neighbours`, where to find modules that run in other processes (default: none do);
     `adapters`, port -> what to supply instead of the adapter bound to it; `before`, by port and adapter, what handlers
     get in its place; `after_wiring`, the simulator's: given what `wire` has made of this process, before it starts.
@@ -44,6 +45,7 @@ class Surroundings:
     randomness: Randomness = field(default_factory=SystemRandomness)
     committer: Callable[[str], Committer] | None = None
     threads: bool = True
+    sole_process: bool = False
     deliver: Callable[[str, Receiver], Deliver] | None = None
     neighbours: Neighbours | None = None
     adapters: Mapping[type, Any] = field(default_factory=dict)

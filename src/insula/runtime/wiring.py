@@ -114,7 +114,7 @@ def _opened(
         directory / f"{module.name}.db", module.name, surroundings.clock,
         busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
         committer=None if committer is None else committer(module.name), threads=surroundings.threads,
-        owners=owners,
+        owners=owners, sole_process=surroundings.sole_process,
     )  # fmt: skip
 
 

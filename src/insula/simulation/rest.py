@@ -17,7 +17,7 @@ async def unrest(services: Sequence[Service]) -> str | None:
             return f"{service.name}: a background task has ended"
     for service in services:
         for receiver in service.wired.receivers.values():
-            if await receiver.database.parked_next(receiver.consumers) is not None:
+            if await receiver.next_due() is not None:
                 return f"{receiver.module} tries again what failed"
     heads = {name: await each.log_head() for service in services for name, each in service.wired.databases.items()}
     service_of = {module: service for service in services for module in service.modules}

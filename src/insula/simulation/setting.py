@@ -61,6 +61,7 @@ class Setting:
             randomness=process.randomness,
             committer=partial(SimulatedCommitter, process),
             threads=False,
+            sole_process=True,
             deliver=partial(Delivery, process),
             neighbours=SimulatedNeighbours(process, network),
             adapters=self.stand_ins,

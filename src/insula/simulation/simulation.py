@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import gc
 import os
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,7 +123,7 @@ class Stage:
         world = World(
             self._setting(self._template, self._stand_ins), Choices(0, {}), STANDARD, self._groups, 0.0, "of setup "
         )
-        world.run(self.simulation.setup)
+        world.run(self.simulation.setup, tidy=True)
         if world.violation is not None:
             raise ConfigurationError(f"the setup fails even without faults: {world.violation}")
         self.reached_by_setup = world.reached
@@ -133,6 +132,7 @@ class Stage:
         if self.simulation.setup and world.client.idle:
             raise ConfigurationError("setup: it asked for nothing; is an `await` missing before client.call(...)?")
         self._begins = float(int(world.loop.time()) + 1)
+        self._left_by_setup = {file.name: file.read_bytes() for file in self._template.glob("*.db")}
         self._copied_stand_ins()  # what cannot be copied is told now, and not by a worker
 
     def _copied_stand_ins(self) -> dict[type, Any]:
@@ -157,11 +157,7 @@ class Stage:
 
     def run(self, seed: int, plan: Plan | None = None, mutation: Mutation | None = None) -> Outcome:
         """One run, by seed or by plan; with a `mutation`, which no other run sees, of a framework broken that way."""
-        directory = self._folder / f"run-{os.getpid()}"  # forked workers share the folder
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        for file in self._template.glob("*.db"):
-            shutil.copyfile(file, directory / file.name)
+        directory = self._fresh_copy()
         stand_ins = self._copied_stand_ins()
         choices = Choices(seed, {} if plan is not None else chances_of(seed, self.weights), plan)
         world = World(
@@ -169,6 +165,17 @@ class Stage:
         )
         world.run(self.simulation.workload)
         return _outcome(world, seed, choices)
+
+    def _fresh_copy(self) -> Path:
+        """The databases as the setup left them, and nothing of the run before."""
+        directory = self._folder / f"run-{os.getpid()}"  # forked workers share the folder
+        directory.mkdir(exist_ok=True)
+        for left in os.listdir(directory):
+            if left not in self._left_by_setup:
+                (directory / left).unlink()
+        for name, content in self._left_by_setup.items():
+            (directory / name).write_bytes(content)
+        return directory
 
 
 def _outcome(world: World, seed: int, choices: Choices) -> Outcome:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from sqlalchemy import text
-
 from insula.simulation.invariants import Snapshot, eventually
 from insula.store.database import ParkedState
-
-_POSITIONS = text("select position from insula_log order by position")
 
 
 @eventually
 def logs_have_no_gaps(state: Snapshot) -> None:
     """Each position follows the one before it."""
     for module in state.modules:
-        for before, after in pairwise(row.position for row in state.rows(module, _POSITIONS)):
+        for before, after in pairwise(state.inspection.positions(module)):
             assert after == before + 1, f"{module.name}: {after} follows {before}"
 
 

@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
-
 from insula.runtime.inspection import Inspection
 from insula.simulation.choices import Choice, Choices
 from insula.simulation.invariants import Invariant, ModuleSnapshot, Snapshot, told
@@ -67,7 +64,7 @@ class World(Ground):
         self._begins = begins
         self._invariants = invariants
         system = setting.assembly.system
-        self._inspection = Inspection(system, directory=setting.directory)
+        self._inspection = Inspection(system, directory=setting.directory, sole_process=True)
         self.snapshot = Snapshot(self._inspection, system.modules, setting.stand_ins)
         self._after_commit: dict[str, list[tuple[Invariant, Any]]] = {}
         for module in self.network.service_of:
@@ -105,10 +102,8 @@ class World(Ground):
 
     def _mark_tables(self) -> None:
         for module in self.snapshot.modules:
-            for table in () if module.tables is None else module.tables.sorted_tables:
-                with suppress(SQLAlchemyError):  # declared, and not there: whoever uses it will hear of it
-                    for row in self.snapshot.rows(module, text(f'select * from "{table.name}"')):
-                        self._mark(repr(tuple(row)).encode())
+            for rows in self._inspection.tables(module):
+                self._mark(repr(rows).encode())
 
     # -- lives and deaths
 
@@ -143,13 +138,15 @@ class World(Ground):
 
     # -- the run
 
-    def run(self, workload: Workload) -> None:
-        """From start to rest, or to the first violation. Raises BlockedThread if a step never ends."""
+    def run(self, workload: Workload, *, tidy: bool = False) -> None:
+        """From start to rest, or to the first violation. Raises BlockedThread if a step never ends.
+
+        Parameters: `tidy`, whether the files are used afterwards: the journals are moved into them at the end.
+        """
         collecting, logging_from = gc.isenabled(), logging.root.manager.disable
         gc.disable()  # it would close what crashed at a moment of its own
         logging.disable(logging.CRITICAL)  # the story tells it
         main = self.loop.create_task(self._main(workload), context=self.outside.context.copy())
-        self.tasks.append(main)
         try:
             with inline_worker_threads(), Watchdog(self.loop):
                 self.loop.run_until_complete(main)
@@ -159,7 +156,7 @@ class World(Ground):
             if self.violation is None:  # else the loop was stopped by it
                 raise
         finally:
-            self._dispose()
+            self._dispose(tidy=tidy)
             logging.disable(logging_from)
             if collecting:
                 gc.enable()
@@ -170,11 +167,11 @@ class World(Ground):
         while not all(service.ready for service in self.services):  # noqa: ASYNC110 - a crash takes it back
             await asyncio.sleep(_LOOK_SECONDS / 10)
         users = self.loop.create_task(carry_out(workload, self.client, self))
-        self.tasks.append(users)
+        await asyncio.wait([users], timeout=self._begins + FAULTS_SECONDS - self.loop.time())
         while self.loop.time() < self._begins + FAULTS_SECONDS:
-            await asyncio.sleep(_LOOK_SECONDS)
             if users.done() and (users.exception() is not None or await unrest(self.services) is None):
                 break
+            await asyncio.sleep(_LOOK_SECONDS)
         self.choices.faults_on = False
         self.record("outside", "heal", "no more faults")
         await self._come_to_rest(users)
@@ -224,17 +221,19 @@ class World(Ground):
         for error in self.loop.unhandled:
             self.fail("no error is left unhandled", f"{error.get('message')}: {error.get('exception')!r}")
 
-    def _dispose(self) -> None:
+    def _dispose(self, *, tidy: bool) -> None:
         """Close what is left. Ports are shut, so that `finally` blocks that run now change nothing."""
         self.over = True
-        self._inspection.__exit__(None, None, None)  # first: the last to close a file moves its journal into it
+        if tidy:  # the last to close a file moves its journal into it, unless it can only read
+            self._inspection.__exit__(None, None, None)
         for service in self.services:
             if service.process is not None:
                 service.process.dead = True
             service.fell(service.process)
+        self._inspection.__exit__(None, None, None)
         events._set_running_loop(self.loop)  # noqa: SLF001 - closing coroutines may ask for the loop
         try:
-            for task in (*self.tasks, *asyncio.all_tasks(self.loop)):
+            for task in self.loop.tasks:
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - they are meant to be
                 if not task.done():
                     with suppress(BaseException):

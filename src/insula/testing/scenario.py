@@ -156,11 +156,7 @@ class Scenario:
         )
 
     async def _wait_for_retry(self) -> bool:
-        due = [
-            each
-            for each in [await each.database.parked_next(each.consumers) for each in self.wired.receivers.values()]
-            if each
-        ]
+        due = [each for each in [await each.next_due() for each in self.wired.receivers.values()] if each]
         if not due:
             return False
         self._move_to(min(due))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, create_engine
@@ -114,11 +116,21 @@ def outside(*_: Any) -> NoReturn:
     raise UnitOver("this statement belongs to no unit of work, or to one that has ended; run it in its handler")
 
 
-def open_writer(path: Path) -> Connection:
-    """Open the one connection that writes: WAL, every commit synced, foreign keys on, never blocking on a lock."""
+def _address(path: Path, mode: str, *, sole_process: bool) -> str:
+    # By SQLite's "unix-excl" the locks and the journal's index are in memory instead of in files that others can see.
+    alone = "&vfs=unix-excl" if sole_process and os.name == "posix" else ""
+    return f"file:{quote(os.path.abspath(path))}?mode={mode}{alone}"
+
+
+def open_writer(path: Path, *, sole_process: bool = False) -> Connection:
+    """Open the one connection that writes: WAL, every commit synced, foreign keys on, never blocking on a lock.
+
+    Parameters: `sole_process`, for this and its readers, whether no other process looks at the file, which saves half
+    of the system calls.
+    """
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_CACHED, timeout=0,
-        factory=Connection,
+        _address(path, "rwc", sole_process=sole_process), uri=True, isolation_level=None, check_same_thread=False,
+        cached_statements=STATEMENTS_CACHED, timeout=0, factory=Connection,
     )  # fmt: skip
     connection.execute("pragma journal_mode=wal")
     connection.execute("pragma synchronous=full")
@@ -127,10 +139,10 @@ def open_writer(path: Path) -> Connection:
     return connection
 
 
-def open_reader(path: Path) -> Connection:
+def open_reader(path: Path, *, sole_process: bool = False) -> Connection:
     """Open a connection that can only read; it sees committed rows."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False,
+        _address(path, "ro", sole_process=sole_process), uri=True, isolation_level=None, check_same_thread=False,
         cached_statements=STATEMENTS_CACHED, timeout=5, factory=Connection,
     )  # fmt: skip
     connection.execute("pragma query_only=on")

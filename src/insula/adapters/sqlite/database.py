@@ -49,7 +49,7 @@ class SqliteDatabase(Queries):
     program may hold the file before a unit fails (default 5); `query_timeout_seconds`, after which a long read is
     stopped (default 30); `committer`, what runs COMMIT (default: a thread); `threads`, False to run synchronous bodies
     on the loop, holding the turn from their start (the simulator); `owners`, table -> module, of tables that lie
-    elsewhere, for errors.
+    elsewhere, for errors; `sole_process`, whether no other process ever looks at the file (the simulator).
     Raises `AlreadyOpen`, and `ConfigurationError` for a file that cannot be used.
     """
 
@@ -64,22 +64,26 @@ class SqliteDatabase(Queries):
         committer: Committer | None = None,
         threads: bool = True,
         owners: Mapping[str, str] | None = None,
+        sole_process: bool = False,
     ) -> None:
         self._name = name
         self._path = path
         self._clock = clock
         self._lock = FileLock(path)
-        self._lock.acquire()
+        if not sole_process:
+            self._lock.acquire()
         try:
-            self._connection = _opened(path)
+            self._connection = _opened(path, sole_process=sole_process)
         except BaseException:
             self._lock.release()
             raise
         self._owners = owners or {}
+        self._sole_process = sole_process
         self._prepared = False
         self._alone_in_line = asyncio.Lock()
         self._on_threads: set[asyncio.Future[Any]] = set()
         self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._appends, self._head = 0, (-1, 0)
         self._busy_timeout_seconds = busy_timeout_seconds
         self._query_timeout_seconds = query_timeout_seconds
         self._committer = committer or CommitThread(f"insula-commit-{name}", clock)
@@ -112,12 +116,13 @@ class SqliteDatabase(Queries):
         self._tables = BookKeeping(self._writer.statement, self._clock)
         self._reader = Reader(
             self._path, self._name, self._clock,
-            query_timeout_seconds=self._query_timeout_seconds, owners=self._owners,
+            query_timeout_seconds=self._query_timeout_seconds, owners=self._owners, sole_process=self._sole_process,
         )  # fmt: skip
         self._prepared = True
         return done
 
     def _committed(self, appended: set[str]) -> None:
+        self._appends += 1
         types = frozenset(appended)
         for listener in self._listeners:
             listener(types)
@@ -296,9 +301,9 @@ def _raise_if_final(lost: BatchLost, scope: Scope, *, alone: bool) -> None:
         raise lost.cause from None
 
 
-def _opened(path: Path) -> Connection:
+def _opened(path: Path, *, sole_process: bool) -> Connection:
     try:
-        return open_writer(path)
+        return open_writer(path, sole_process=sole_process)
     except (sqlite3.Error, OSError) as error:
         failure = machine_failure(error, str(path)) or f"{path}: {error}; check the path and its permissions"
         raise ConfigurationError(str(failure)) from error

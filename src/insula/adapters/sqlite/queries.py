@@ -88,6 +88,10 @@ class Queries:
     _reader: Reader
     _writer: Writer
     _tables: BookKeeping
+    _appends: int
+    """Commits that have appended to the log."""
+    _head: tuple[int, int]
+    """The log's last position, after how many appends: it is asked for much more often than it changes."""
 
     async def _rows(self, statement: str, **parameters: Any) -> Sequence[Any]:
         """Rows of a statement; a parameter that is a list stands for all of its values: `in :types`."""
@@ -124,7 +128,10 @@ class Queries:
 
     async def log_head(self) -> int:
         """The last position of the log; 0 while it is empty."""
-        return int((await self._first(_HEAD))[0])
+        if self._head[0] != self._appends:
+            appends = self._appends  # before the read: what is appended meanwhile may not be seen
+            self._head = appends, int((await self._first(_HEAD))[0])
+        return self._head[1]
 
     async def cursor(self, name: str) -> int | None:
         """A remembered position, None where none was."""

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,22 +42,27 @@ class Reader:
         *,
         query_timeout_seconds: float,
         owners: Mapping[str, str] | None = None,
+        sole_process: bool = False,
     ) -> None:
         self._path = path
+        self._sole_process = sole_process
         self._database = database
         self._clock = clock
         self._owners = owners or {}
         self._query_timeout_seconds = query_timeout_seconds
-        self._inline, self._sql = self._open()
+        self._inline = self._open()
         self._inline.set_progress_handler(_always, INLINE_STEPS)
         self._execute = sqlite3.Cursor(self._inline).execute  # for the framework's own statements
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"insula-read-{database}")
         self._local = threading.local()
         self._opened: list[Connection] = [self._inline]
 
-    def _open(self) -> tuple[Connection, SqlConnection]:
-        connection = open_reader(self._path)
-        return connection, sqlalchemy_connection(connection)
+    def _open(self) -> Connection:
+        return open_reader(self._path, sole_process=self._sole_process)
+
+    @cached_property
+    def _sql(self) -> SqlConnection:
+        return sqlalchemy_connection(self._inline)  # for those who query; many modules only hear events
 
     async def result(
         self, statement: Executable, parameters: Parameters = None, place: str | None = None
@@ -98,9 +104,9 @@ class Reader:
 
     def _bounded(self, read: Callable[[Connection, SqlConnection], Value], place: str | None) -> Value:
         if not hasattr(self._local, "sql"):
-            connection, self._local.sql = self._open()
-            self._local.connection = connection
+            connection = self._open()
             self._opened.append(connection)
+            self._local.connection, self._local.sql = connection, sqlalchemy_connection(connection)
         deadline = self._clock.monotonic() + self._query_timeout_seconds
         connection = self._local.connection
         with interrupted_when(connection, lambda: self._clock.monotonic() > deadline, _STEPS_BETWEEN_CHECKS):

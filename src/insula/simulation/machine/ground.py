@@ -10,7 +10,7 @@ from typing import Any
 
 from insula.simulation.choices import Choice, Choices
 from insula.simulation.faults import FAULTS
-from insula.simulation.machine.loop import Lane, SimulatedLoop, SimulatedTask
+from insula.simulation.machine.loop import Lane, SimulatedLoop
 from insula.store.database import Scope
 
 
@@ -60,7 +60,6 @@ class Ground(ABC):
         self.loop = SimulatedLoop(choices, lane_of, begins)
         self.story: list[Happening] = []
         self.aliases: dict[str, str] = {}
-        self.tasks: list[SimulatedTask] = []
         self.violation: Violation | None = None
         self.over = False
         self.accepted: set[str] = set()

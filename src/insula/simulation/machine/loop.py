@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
 import itertools
-import zlib
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, NoReturn, Protocol
+from zlib import crc32
 
 from insula.simulation.choices import Choices
 
 MOST_STEPS = 3_000_000
+_TASKS_KEPT = 1000
 
 
 class StandsStill(Exception):
@@ -72,6 +74,32 @@ class SimulatedFuture(asyncio.Future[Any]):
         return self._number
 
 
+class _Handle(events.Handle):
+    """A callback, as asyncio's, without the questions that every debugger asks: a run makes a thousand."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Any, args: Any, loop: SimulatedLoop, context: Context | None) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+
+
+class _TimerHandle(events.TimerHandle):
+    """The same for a later moment."""
+
+    __slots__ = ()
+
+    def __init__(self, when: float, callback: Any, args: Any, loop: SimulatedLoop, context: Context | None) -> None:
+        _Handle.__init__(self, callback, args, loop, context)  # type: ignore[arg-type]
+        self._when = when
+        self._scheduled = True
+
+
 class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs every process of a simulation; time moves when nobody can run.
 
@@ -88,6 +116,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._sequence = itertools.count()
         self.next_number = itertools.count(1).__next__
         self._runnable: list[Lane] = []
+        self.tasks: list[SimulatedTask] = []
+        self._tasks_kept = _TASKS_KEPT
         self.steps = 0
         self.checksum = 0
         self.unhandled: list[dict[str, Any]] = []
@@ -103,7 +133,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Run in the calling process's order."""
-        handle = events.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         self._enqueue(handle)
         return handle
 
@@ -113,10 +143,15 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run at a moment of virtual time."""
-        timer = events.TimerHandle(when, callback, args, self, context)
+        timer = _TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._sequence), timer))
-        timer._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio's own loops do
         return timer
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run after so many virtual seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Nothing: a cancelled timer is passed over when its time has come."""
@@ -140,31 +175,31 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._runnable.remove(process)
 
     def _run_once(self) -> None:
-        runnable = self._runnable
-        if not runnable:
-            self._advance()
-        elif self._timers and self._timers[0][0] <= self._now:
-            self._release_due()
-        if self._stopping or not runnable:  # type: ignore[attr-defined]
-            return
-        index = self._choices.among(len(runnable))
-        process = runnable[index]
-        handle = process.ready.popleft()
-        if not process.ready:
-            del runnable[index]
-        elif index != len(runnable) - 1:
-            runnable.append(runnable.pop(index))  # by turns, so that the default choice is fair
-        if handle.cancelled():
-            return
-        self.steps += 1
-        if self.steps > MOST_STEPS:
-            raise RunsForEver(f"more than {MOST_STEPS:,} steps by {self._now:.0f} s of virtual time")
-        self.checksum = zlib.crc32(process.tag, self.checksum)
-        process.steps += 1
-        if process.steps == process.dies_at_step:
-            process.die_here()
-            return
-        handle._run()  # noqa: SLF001
+        """Run until somebody says stop: asyncio would call again for each callback."""
+        runnable, timers, among = self._runnable, self._timers, self._choices.among
+        while not self._stopping:  # type: ignore[attr-defined]
+            if not runnable:
+                self._advance()
+            elif timers and timers[0][0] <= self._now:
+                self._release_due()
+            index = among(len(runnable)) if len(runnable) > 1 else 0
+            process = runnable[index]
+            handle = process.ready.popleft()
+            if not process.ready:
+                del runnable[index]
+            elif index != len(runnable) - 1:
+                runnable.append(runnable.pop(index))  # by turns, so that the default choice is fair
+            if handle._cancelled:  # noqa: SLF001
+                continue
+            self.steps += 1
+            if self.steps > MOST_STEPS:
+                raise RunsForEver(f"more than {MOST_STEPS:,} steps by {self._now:.0f} s of virtual time")
+            self.checksum = crc32(process.tag, self.checksum)
+            process.steps += 1
+            if process.steps == process.dies_at_step:
+                process.die_here()
+                continue
+            handle._run()  # noqa: SLF001
 
     def _advance(self) -> None:
         while not self._runnable:
@@ -189,8 +224,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None, **_: Any
     ) -> SimulatedTask:
-        """A task with a stable hash."""
-        return SimulatedTask(coro, loop=self, name=name or f"task {next(self._sequence)}", context=context)
+        """A task with a stable hash, kept until the loop is closed or it was done for long."""
+        task = SimulatedTask(coro, loop=self, name=name or f"task {next(self._sequence)}", context=context)
+        self.tasks.append(task)
+        if len(self.tasks) > self._tasks_kept:
+            self.tasks = [each for each in self.tasks if not each.done()]
+            self._tasks_kept = _TASKS_KEPT + 2 * len(self.tasks)
+        return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> SimulatedFuture:  # type: ignore[override]
         """Run on the loop, a moment later: there is one thread."""

@@ -71,8 +71,7 @@ class SimulatedProcess:
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Run a coroutine in this process."""
-        task = self.world.loop.create_task(work, name=f"{self.name}: {name}", context=self.context.copy())
-        self.world.tasks.append(task)
+        _ = self.world.loop.create_task(work, name=f"{self.name}: {name}", context=self.context.copy())
 
     def die_here(self) -> None:
         """Crash in the middle of whatever runs."""
