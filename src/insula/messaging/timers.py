@@ -103,9 +103,10 @@ class Timers:
         while True:
             self._awake.clear()
             try:
-                if await self.step() == _TIMERS_AT_ONCE:
+                due = await self._database.timers_next()
+                if due is not None and due <= self._clock.now() and await self.step():
                     continue
-                seconds = _seconds_until(await self._database.timers_next(), self._clock)
+                seconds = _seconds_until(due, self._clock)
             except Exception as error:
                 _log.warning("%s: timers: %s", self._database.name, described(error))
                 seconds = _PAUSE_SECONDS

@@ -84,7 +84,6 @@ class Choices:
         self._chances = chances
         self.dropped = frozenset[str]() if plan is None else plan.dropped
         self._plan = None if plan is None else plan.choices
-        self._secret = hashlib.blake2b(str(seed).encode(), digest_size=16).digest()
         self._order = SeededRandomness(f"{seed}/order").random
         self._turns = 0
         self._counts: dict[str, int] = {}
@@ -97,7 +96,7 @@ class Choices:
 
     def uniform(self, lane: str, key: str) -> float:
         """A number in [0, 1), the same whenever this seed is asked about this lane and key."""
-        digest = hashlib.blake2b(f"{lane}|{key}".encode(), digest_size=8, key=self._secret).digest()
+        digest = hashlib.blake2b(f"{self.seed}|{lane}|{key}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") / _TWO_TO_64
 
     def fault(self, lane: str, key: str, value: Callable[[float], Any]) -> Any:

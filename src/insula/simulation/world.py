@@ -23,7 +23,7 @@ from insula.simulation.machine.network import Network
 from insula.simulation.machine.process import SimulatedProcess, current_process
 from insula.simulation.machine.watchdog import BlockedThread, Watchdog
 from insula.simulation.machine.worker_threads import inline_worker_threads
-from insula.simulation.rest import next_timer, unrest
+from insula.simulation.rest import Rest
 from insula.simulation.service import Service
 from insula.simulation.setting import Setting
 from insula.simulation.workload import Client, Workload, carry_out
@@ -58,6 +58,7 @@ class World(Ground):
         self.network = Network(self)
         self.client = Client(self, self.network, setting.assembly, operations)
         self.services = [Service(self, self.network, name, modules, setting) for name, modules in groups]
+        self._rest = Rest(self.services)
         self.network.service_of.update({module: each for each in self.services for module in each.modules})
         self.reached: Counter[str] = Counter()
         self.seen: set[str] = set()
@@ -169,7 +170,7 @@ class World(Ground):
         users = self.loop.create_task(carry_out(workload, self.client, self))
         await asyncio.wait([users], timeout=self._begins + FAULTS_SECONDS - self.loop.time())
         while self.loop.time() < self._begins + FAULTS_SECONDS:
-            if users.done() and (users.exception() is not None or await unrest(self.services) is None):
+            if users.done() and (users.exception() is not None or await self._rest.reason_against() is None):
                 break
             await asyncio.sleep(_LOOK_SECONDS)
         self.choices.faults_on = False
@@ -186,12 +187,12 @@ class World(Ground):
                     raise error
                 self.fail("the workload goes to its end", told(error))
                 return
-            wait, reason = _LOOK_SECONDS, await unrest(self.services)
+            wait, reason = _LOOK_SECONDS, await self._rest.reason_against()
             if reason is None and not users.done():
                 waiting = [f"{name} has no answer ({why})" for name, why in self.client.waiting.items()]
                 reason = "; ".join(waiting) or "the workload has not ended"
             elif reason is None:
-                due = await next_timer(self.services)
+                due = await self._rest.next_timer()
                 if due is None:
                     return
                 wait = max(wait, due - self.loop.time())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from sqlalchemy import Executable, Result, Row, ScalarResult, text
@@ -19,7 +20,11 @@ Entity = TypeVar("Entity")
 
 def executable(statement: Statement) -> Executable:
     """SQL text becomes a SQLAlchemy text clause."""
-    return text(statement) if isinstance(statement, str) else statement
+    return _clause(statement) if isinstance(statement, str) else statement
+
+
+# SQLAlchemy reads a text for its parameters each time, and recognises a clause that it has seen.
+_clause = lru_cache(maxsize=512)(text)
 
 
 class OrmSession(Protocol):
