@@ -127,6 +127,21 @@ def test_asking_for_a_stand_in_that_was_not_given_says_so(open_stage: OpenStage)
     assert "ports={Bank: StandIn}" in outcome.violation.detail
 
 
+def test_asking_for_a_module_that_is_not_there_says_so(open_stage: OpenStage) -> None:
+    @eventually
+    def the_wallet_is_there(state: Snapshot) -> None:
+        state.scalar("wallet", "select 1")
+
+    outcome = open_stage(Simulation(shop, [ANN], [the_wallet_is_there])).run(1)
+    assert outcome.violation is not None
+    assert "no module 'wallet' in the system; there are orders, loyalty" in outcome.violation.detail
+
+
+def test_parameters_beside_a_simulation_that_has_its_own_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="workload= is given beside a Simulation"):
+        simulate(Simulation(shop, [ANN]), [ANN])
+
+
 async def test_a_simulation_inside_a_running_loop_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="plain `def` test"):
         simulate(shop, [ANN])

@@ -34,7 +34,10 @@ class Snapshot:
         return list(self._modules.values())
 
     def _module(self, module: Module | str) -> Module:
-        return self._modules[module] if isinstance(module, str) else module
+        name = module if isinstance(module, str) else module.name
+        if name not in self._modules:
+            raise ConfigurationError(f"there is no module {name!r} in the system; there are {', '.join(self._modules)}")
+        return self._modules[name]
 
     def scalar(self, module: Module | str, statement: Statement, parameters: Parameters = None) -> Any:
         """The first column of the first row, or None."""

@@ -53,6 +53,16 @@ def check_given(simulation: Given) -> None:
     weights_of(simulation.faults)
 
 
+def check_nothing_beside(**given: object) -> None:
+    """Refuse parameters beside a `Simulation` that has its own: which of the two would count?"""
+    beside = [name for name, value in given.items() if value]
+    if beside:
+        raise ConfigurationError(
+            f"{beside[0]}= is given beside a Simulation, which has its own; give it to the Simulation, or make another "
+            f"one: dataclasses.replace(simulation, {beside[0]}=...)"
+        )
+
+
 def check_assembled(simulation: Given, assembly: Assembly) -> None:
     """Whether the parameters fit the system once it is put together. Raises ConfigurationError."""
     bound = {port for bindings in assembly.bindings.values() for port in bindings}

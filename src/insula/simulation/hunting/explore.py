@@ -25,6 +25,7 @@ from insula.simulation.hunting.shrink import NotTheSame, Shrinker
 from insula.simulation.hunting.sweep import pairs, single_faults
 from insula.simulation.hunting.workers import Finding, spread
 from insula.simulation.invariants import Invariant
+from insula.simulation.mistakes import check_nothing_beside
 from insula.simulation.simulation import Outcome, Simulation, Stage, Topology, stage
 from insula.simulation.telling.timeline import timeline
 from insula.simulation.workload import Workload
@@ -227,12 +228,19 @@ def simulate(
     """Prove that a system survives, or raise with the shortest failing timeline.
 
     Parameters: as those of `Simulation`, which may be given instead of them, and of `explore`.
-    Raises SimulationFailed.
+    Raises SimulationFailed, and ConfigurationError for a `Simulation` with parameters of one beside it.
     """
-    simulation = system if isinstance(system, Simulation) else Simulation(
-        system, workload, invariants, setup, topology, ports or {}, refusals or {}, faults or {},
-        configuration or Configuration(), dead_letters_allowed,
-    )  # fmt: skip
+    if isinstance(system, Simulation):
+        check_nothing_beside(
+            workload=workload, invariants=invariants, setup=setup, topology=topology != "apart", ports=ports,
+            refusals=refusals, faults=faults, configuration=configuration, dead_letters_allowed=dead_letters_allowed,
+        )  # fmt: skip
+        simulation = system
+    else:
+        simulation = Simulation(
+            system, workload, invariants, setup, topology, ports or {}, refusals or {}, faults or {},
+            configuration or Configuration(), dead_letters_allowed,
+        )  # fmt: skip
     report = explore(
         simulation, seeds=seeds, first_seed=first_seed, every_single_fault=every_single_fault, most_failures=1,
         workers=workers, cross_check=cross_check,
