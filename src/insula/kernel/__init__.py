@@ -3,18 +3,22 @@
 `Money` lives in `insula.kernel.money`, so that importing the kernel loads nothing beyond the standard library.
 """
 
-from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.clock import Clock, SystemClock, Timer, Wake
 from insula.kernel.context import (
     ANONYMOUS,
     Caller,
     Context,
     MessageContext,
     TraceContext,
+    clock_of_process,
+    may_start_threads,
+    new_process,
     process_state,
+    randomness_of_process,
     state_of_process,
 )
 from insula.kernel.cron import next_fire
-from insula.kernel.deadline import Deadline
+from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline
 from insula.kernel.errors import (
     AssemblyError,
     ConfigurationError,
@@ -49,11 +53,19 @@ __all__ = [
     "StorageFull",
     "SystemClock",
     "SystemRandomness",
+    "Timer",
     "TraceContext",
     "Unavailable",
     "Uuid7",
+    "Wake",
+    "ambient_deadline",
+    "clock_of_process",
     "derive",
+    "earliest_deadline",
+    "may_start_threads",
+    "new_process",
     "next_fire",
     "process_state",
+    "randomness_of_process",
     "state_of_process",
 ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, MutableMapping
+from contextvars import Context as _Variables
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
-from insula.kernel.clock import Clock
+from insula.kernel.clock import Clock, SystemClock
 from insula.kernel.deadline import Deadline
 from insula.kernel.ids import derive
-from insula.kernel.randomness import Randomness
+from insula.kernel.randomness import Randomness, SystemRandomness
 
 T = TypeVar("T")
 
@@ -176,10 +177,37 @@ process_state: ContextVar[MutableMapping[Hashable, Any]] = ContextVar("insula_pr
 """State that belongs to one process, such as breakers. Shared by default on purpose: the real process is the default;
 the simulator sets a mapping for each of its processes."""
 
+REAL_PROCESS: MutableMapping[Hashable, Any] = _Variables().run(process_state.get)
+"""The state of the process that Python runs in."""
+_ONE_THREAD = "insula: one thread"
+
 
 def state_of_process(key: Hashable, create: Callable[[], T]) -> T:
     """The running process's value for `key`, created at its first use."""
     state = process_state.get()
     if key not in state:
-        state[key] = create()
+        return cast("T", state.setdefault(key, create()))  # of two threads that create it, both get the first
     return cast("T", state[key])
+
+
+def new_process(clock: Clock, randomness: Randomness, *, one_thread: bool = False) -> MutableMapping[Hashable, Any]:
+    """The state of a process that has just begun, to give to `process_state.set`.
+
+    Parameters: `clock` and `randomness`, those of the process; `one_thread`, True if it may not start threads.
+    """
+    return {Clock: clock, Randomness: randomness, _ONE_THREAD: one_thread}
+
+
+def clock_of_process() -> Clock:
+    """The running process's clock; the system's unless `new_process` said otherwise."""
+    return state_of_process(Clock, SystemClock)
+
+
+def randomness_of_process() -> Randomness:
+    """The running process's source of chance; the system's unless `new_process` said otherwise."""
+    return state_of_process(Randomness, SystemRandomness)
+
+
+def may_start_threads() -> bool:
+    """Whether the running process may start threads; a simulated one may not."""
+    return not process_state.get().get(_ONE_THREAD)

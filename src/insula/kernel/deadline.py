@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
 
 from insula.kernel.clock import Clock
+
+ambient_deadline: ContextVar[float] = ContextVar("insula_ambient_deadline", default=inf)
+"""Until when the work that runs here is of use, in seconds on the process's monotonic clock; infinity without a limit.
+
+A number, since it is set and read at every call: `earliest_deadline` makes a `Deadline` of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +35,11 @@ class Deadline:
     def expired(self, clock: Clock) -> bool:
         """Whether no time is left."""
         return clock.monotonic() >= self.at
+
+
+def earliest_deadline(deadline: Deadline | None = None) -> Deadline | None:
+    """The earlier one of a deadline and that of the work that runs here; None if neither is limited."""
+    ambient = ambient_deadline.get()
+    if ambient == inf or (deadline is not None and deadline.at <= ambient):
+        return deadline
+    return Deadline(ambient)

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from insula.testing.clock import VirtualClock
+    from insula.testing.clock import VirtualClock, virtual_time
     from insula.testing.scenario import Scenario, Unsettled
 
-__all__ = ["Scenario", "Unsettled", "VirtualClock"]
+__all__ = ["Scenario", "Unsettled", "VirtualClock", "virtual_time"]
 
-_HOMES = {"Scenario": "scenario", "Unsettled": "scenario", "VirtualClock": "clock"}
+_HOMES = {"Scenario": "scenario", "Unsettled": "scenario", "VirtualClock": "clock", "virtual_time": "clock"}
 
 
 def __getattr__(name: str) -> Any:

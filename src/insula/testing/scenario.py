@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, overload
 
 from sqlalchemy import Row
 
-from insula.kernel.context import ANONYMOUS, Caller, MessageContext
+from insula.kernel.context import ANONYMOUS, Caller, MessageContext, new_process, process_state
 from insula.kernel.errors import ConfigurationError
 from insula.kernel.randomness import SeededRandomness
 from insula.messages import Command, Event, Message, Query, decoder
@@ -73,6 +73,7 @@ class Scenario:
         try:
             await self._open()
         except BaseException:
+            self._leave_process()
             self._folder.cleanup()
             raise
         return self
@@ -84,6 +85,8 @@ class Scenario:
         self._folder.cleanup()
 
     async def _open(self) -> None:
+        # A process that has just started: its policies begin anew, in the scenario's time.
+        self._outside = process_state.set(new_process(self.clock, self._surroundings.randomness))
         assembly = assembled(self.system)
         self._check_ports(assembly)
         wired = wire(
@@ -107,6 +110,13 @@ class Scenario:
     async def _close(self) -> None:
         for database in self.wired.databases.values():
             await database.close()
+        self._leave_process()
+
+    def _leave_process(self) -> None:
+        try:
+            process_state.reset(self._outside)
+        except ValueError:
+            pass  # closed by another task than opened it: that one's context ends with it
 
     async def restart(self) -> None:
         """Stop without saving cursors, as a crash would, and start again on the same files."""

@@ -127,6 +127,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Virtual seconds."""
         return self._now
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in the middle of a step; what has become due runs after it."""
+        self._now += seconds
+
     # -- scheduling
 
     def call_soon(  # type: ignore[override]

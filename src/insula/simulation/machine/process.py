@@ -10,7 +10,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from insula.kernel.context import process_state
+from insula.kernel.clock import Timer, Wake
+from insula.kernel.context import new_process, process_state
 from insula.kernel.randomness import SeededRandomness
 from insula.simulation.machine.ground import Ground
 
@@ -43,6 +44,14 @@ class ProcessClock:
         """Wait in virtual time."""
         await asyncio.sleep(max(0.0, seconds))
 
+    def block(self, seconds: float, wake: Wake | None = None) -> None:
+        """Time passes at once, for everybody: a simulated process has one thread, and whoever could wake it is held."""
+        self._process.world.loop.pass_time(max(0.0, seconds))
+
+    def call_at(self, moment: float, callback: Callable[[], object]) -> Timer:
+        """Call back in this process, in virtual time."""
+        return self._process.world.loop.call_at(moment, callback)
+
 
 class SimulatedProcess:
     """One life of a service.
@@ -67,7 +76,7 @@ class SimulatedProcess:
         self.randomness = SeededRandomness(f"{world.choices.seed}/{name}/{life}")
         self.context = contextvars.copy_context()
         self.context.run(current_process.set, self)
-        self.context.run(process_state.set, {})
+        self.context.run(process_state.set, new_process(self.clock, self.randomness, one_thread=True))
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Run a coroutine in this process."""

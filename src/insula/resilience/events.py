@@ -1,0 +1,77 @@
+"""What policies tell their listeners: frozen values. A listener is any callable that takes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a policy did. Parameters: `policy`, its name."""
+
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried(Event):
+    """An attempt failed and another one follows.
+
+    Parameters: `function`, what was called; `attempt`, the number of the one that failed, from 1; `delay_seconds`, the
+    wait before the next; `error`.
+    """
+
+    function: str
+    attempt: int
+    delay_seconds: float
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp(Event):
+    """An error that would have been retried is raised. Parameters: as `Retried`; `because`, why no attempt follows."""
+
+    function: str
+    attempt: int
+    because: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRanOut(Event):
+    """A call took too long. Parameters: `function`, what was called; `seconds`, the time it had."""
+
+    function: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Event):
+    """A breaker begins to refuse. Parameters: `open_seconds`, for how long; `because`, what it saw."""
+
+    open_seconds: float
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpened(Event):
+    """A breaker lets probes through. Parameters: `probes`, how many."""
+
+    probes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Event):
+    """A breaker lets every call through again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """A call did not take place. Parameters: `because`; `retry_after`, seconds until it may, None if not known."""
+
+    because: str
+    retry_after: float | None = None
+
+
+Listener: TypeAlias = Callable[[Event], object]

@@ -1,0 +1,39 @@
+"""Policies around one another, composed once into the shortest path."""
+
+from __future__ import annotations
+
+from insula.resilience.events import Listener
+from insula.resilience.policy import Function, Policy, Tell
+
+
+class ResiliencePipeline(Policy):
+    """Several policies as one, the outermost first.
+
+    `ResiliencePipeline(Timeout(2), Retry(...), CircuitBreaker())`: one timeout over all attempts, and the breaker
+    counts each attempt.
+
+    Parameters: `policies`, each a policy or another pipeline; `name`; `listener`, is told what each of them does, after
+    the policy's own.
+    Raises TypeError for what is no policy, ValueError without any.
+    """
+
+    def __init__(self, *policies: Policy, name: str | None = None, listener: Listener | None = None) -> None:
+        super().__init__(name, listener)
+        if not policies:
+            raise ValueError("ResiliencePipeline: there are no policies; give at least one, the outermost first")
+        for policy in policies:
+            if not isinstance(policy, Policy):
+                raise TypeError(f"ResiliencePipeline: {policy!r} is no policy; give such as Retry(on=ConnectionError)")
+        self.policies = policies
+
+    def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
+        """Each policy around the next, the last around the function."""
+        for policy in reversed(self.policies):
+            function = policy.compose(function, False, tell)
+        return function
+
+    def wrap_async(self, function: Function, tell: Tell | None) -> Function:
+        """The same for an async function."""
+        for policy in reversed(self.policies):
+            function = policy.compose(function, True, tell)
+        return function

@@ -1,0 +1,215 @@
+"""The skeleton of every policy: two hooks around a function, and one state for each process."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Generic, ParamSpec, TypeVar
+from weakref import WeakSet
+
+from insula.kernel.context import (
+    REAL_PROCESS,
+    clock_of_process,
+    process_state,
+    randomness_of_process,
+    state_of_process,
+)
+from insula.resilience.events import Event, Listener
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S")
+Function = Callable[..., Any]
+Tell = Callable[[Event], None]
+"""Hands an event to whoever listens; never raises."""
+
+running_process = process_state.get
+
+
+class Policy:
+    """A callable around a callable. Every policy is a decorator, and has `call`; for plain and for async functions.
+
+    A policy overrides `wrap_sync` and `wrap_async`, which make the wrapper of one function. They run for every `call`,
+    so they decide nothing: parameters are checked at construction, state comes from a `PerProcess`. `tell` is None
+    where nobody listens; then no event is made.
+
+    Parameters: `name`, for errors and events (default: the name of the class); `listener`, called with each `Event`.
+    """
+
+    def __init__(self, name: str | None = None, listener: Listener | None = None) -> None:
+        kind = type(self).__name__
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ValueError(f"{kind}: name={name!r} is no name; write a text, or leave it out")
+        if listener is not None and not callable(listener):
+            raise TypeError(f"{kind}: listener={listener!r} cannot be called; give a function that takes an event")
+        self.name = name or kind
+        self._own_tell = None if listener is None else safely(listener)
+
+    def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
+        """The wrapper of a plain function. Raises TypeError where the policy cannot serve one."""
+        raise NotImplementedError
+
+    def wrap_async(self, function: Function, tell: Tell | None) -> Function:
+        """The wrapper of an async function, itself one."""
+        raise NotImplementedError
+
+    def compose(self, function: Function, is_async: bool, outer: Tell | None = None) -> Function:
+        """The wrapper, telling the listener of the policy and that of the pipeline around it."""
+        tell = both(self._own_tell, outer)
+        wrapper = self.wrap_async(function, tell) if is_async else self.wrap_sync(function, tell)
+        wrapper.__wrapped__ = function  # type: ignore[attr-defined]  # `name_of` finds the innermost by it
+        return wrapper
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function; its type stays as it is. Raises TypeError for what cannot be wrapped."""
+        check_function(self.name, function)
+        wrapper = self.compose(function, is_async(function))
+        return functools.update_wrapper(wrapper, function)  # type: ignore[return-value]
+
+    def call(self, function: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> R:
+        """Call a function within this policy, and return what it returns: for an async one, what is to be awaited."""
+        result: R = self.compose(function, is_async(function))(*arguments, **named)
+        return result
+
+
+class PerProcess(Generic[S]):
+    """The state of a policy: one for the real process, at hand, and one for each simulated process, made at first use.
+
+    The hot path looks it up inline: `own if running_process() is REAL_PROCESS else elsewhere()`.
+
+    Parameters: `create`, makes the state of the running process.
+    """
+
+    __slots__ = ("_create", "elsewhere", "own")
+
+    def __init__(self, create: Callable[[], S]) -> None:
+        token = process_state.set(REAL_PROCESS)
+        try:
+            self.own = create()
+        finally:
+            process_state.reset(token)
+        self.elsewhere: Callable[[], S] = lambda: state_of_process(self, create)
+
+    def current(self) -> S:
+        """The state of the running process."""
+        return self.own if running_process() is REAL_PROCESS else self.elsewhere()
+
+
+class Machine:
+    """The clock and the chance of the running process."""
+
+    __slots__ = ("clock", "monotonic", "randomness")
+
+    def __init__(self) -> None:
+        self.clock = clock_of_process()
+        self.monotonic = self.clock.monotonic
+        self.randomness = randomness_of_process()
+
+
+machine: PerProcess[Machine] = PerProcess(Machine)
+"""Where policies that keep no state of their own find clock and chance."""
+
+
+class Locked:
+    """State that threads share, behind a lock that is new in a forked process: there, whoever held it is gone."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        _locked.add(self)
+
+    def after_fork(self) -> None:
+        """Begin anew what does not survive a fork."""
+        self.lock = threading.Lock()
+
+
+_locked: WeakSet[Locked] = WeakSet()
+
+
+def _renew_locks() -> None:
+    for each in list(_locked):
+        each.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
+class Entered:
+    """What `with policy:` has to remember until its end, wherever it was entered: each task and thread has its own."""
+
+    _stack: ContextVar[tuple[Any, Any] | None] = ContextVar("insula_entered_policies", default=None)
+
+    @classmethod
+    def push(cls, value: Any) -> None:
+        """Remember a value at the beginning of a block."""
+        cls._stack.set((value, cls._stack.get()))
+
+    @classmethod
+    def pop(cls) -> Any:
+        """The value of the innermost block, which ends."""
+        top = cls._stack.get()
+        if top is None:
+            raise RuntimeError("a block of a policy ends that was not entered in this task or thread")
+        cls._stack.set(top[1])
+        return top[0]
+
+
+def is_async(function: Function) -> bool:
+    """Whether calling it gives a coroutine: an async function, a partial of one, or an object with an async call."""
+    try:
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
+    except AttributeError:
+        pass
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def check_function(policy: str, function: object) -> None:
+    """Refuse what a decorator cannot serve."""
+    if isinstance(function, (staticmethod, classmethod)):
+        raise TypeError(f"{policy}: put the policy below @{type(function).__name__}, next to the function")
+    if isinstance(function, type) or not callable(function):
+        raise TypeError(f"{policy}: {function!r} is no function; decorate one, or use `policy.call(function, ...)`")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{policy}: {name_of(function)} yields, so calling it does nothing yet; wrap what it calls")
+
+
+def name_of(function: object) -> str:
+    """How errors and events name a function."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def safely(listener: Listener) -> Tell:
+    """A listener that cannot harm the call which it is told of; what it raises is logged."""
+
+    def tell(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception:
+            import logging
+
+            logging.getLogger("insula.resilience").exception("a listener failed on %r", event)
+
+    return tell
+
+
+def both(one: Tell | None, other: Tell | None) -> Tell | None:
+    """One listener out of two, either of which may be missing; one and the same hears everything once."""
+    if one is None or other is None or one is other:
+        return one or other
+
+    def tell(event: Event) -> None:
+        one(event)
+        other(event)
+
+    return tell

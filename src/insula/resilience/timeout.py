@@ -1,0 +1,225 @@
+"""Ends what takes too long, and tells everything within how much time is left."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from insula.kernel.context import REAL_PROCESS, may_start_threads
+from insula.kernel.deadline import ambient_deadline
+from insula.kernel.errors import DeadlineExceeded
+from insula.resilience.events import Listener, TimeRanOut
+from insula.resilience.parameters import Seconds, whole
+from insula.resilience.parameters import seconds as checked_seconds
+from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, machine, name_of, running_process
+from insula.resilience.threads import Threads
+
+if TYPE_CHECKING:  # whoever limits async code has asyncio already; for the others it would be 40 ms
+    import asyncio
+
+    from insula.resilience.timer_queue import TimerQueue, TimerQueues
+
+
+class TimedOut(DeadlineExceeded, TimeoutError):
+    """A call took longer than it was given; what it did by then may have happened."""
+
+
+class Timeout(Policy):
+    """Ends a call after some seconds, and narrows the ambient deadline for everything within.
+
+    Async code is cancelled where it awaits. Plain code cannot be interrupted: a plain function is refused unless
+    `on_thread` runs it on a thread of its own; the caller then gets its error in time, while the thread goes on.
+    `async with Timeout(2):` serves a block.
+
+    Parameters: `seconds`; `on_thread`, True to run plain functions on threads; `threads`, how many of them at most
+    (default 32), counting those that go on: a call that finds all of them busy is refused with `Unavailable`.
+    Raises `TimedOut`, also when the ambient deadline comes first. A cancellation from outside stays one.
+    """
+
+    def __init__(
+        self,
+        seconds: Seconds,
+        *,
+        on_thread: bool = False,
+        threads: int = 32,
+        name: str | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        super().__init__(name, listener)
+        kind = type(self).__name__
+        self.seconds = checked_seconds(kind, "seconds", seconds)
+        self.on_thread = on_thread
+        most = whole(kind, "threads", threads)
+        self._threads: PerProcess[Threads] = PerProcess(lambda: Threads(self.name, most))
+
+    @cached_property
+    def _queues(self) -> PerProcess[TimerQueues]:
+        from insula.resilience.timer_queue import TimerQueues
+
+        return PerProcess(TimerQueues)
+
+    def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
+        """Run a plain function on a thread. Raises TypeError without `on_thread`."""
+        if not self.on_thread:
+            raise TypeError(
+                f"{self.name}: {name_of(function)} is a plain function, and nothing can interrupt one; make it async, "
+                f"or write Timeout({self.seconds:g}, on_thread=True), which runs it on a thread"
+            )
+
+        def limited(*arguments: Any, **named: Any) -> Any:
+            here = machine.current()
+            began = here.monotonic()
+            at = min(began + self.seconds, ambient_deadline.get())
+            token = ambient_deadline.set(at)
+            try:
+                if at <= began:
+                    raise self.timed_out(name_of(function), at - began, tell, " before it began")
+                if not may_start_threads():
+                    result = function(*arguments, **named)
+                    if here.monotonic() > at:
+                        raise self.timed_out(name_of(function), at - began, tell, "")
+                    return result
+                work = self._threads.current().start(function, arguments, named)
+                while not work.done and (left := at - here.monotonic()) > 0:
+                    here.clock.block(left, work.wake)
+                if not work.done:
+                    after = "; its thread goes on until the function ends, and what it does may still happen"
+                    raise self.timed_out(name_of(function), at - began, tell, after)
+                return work.result()
+            finally:
+                ambient_deadline.reset(token)
+
+        return limited
+
+    def wrap_async(self, function: Function, tell: Tell | None) -> Function:
+        """Cancel an async function where it awaits. All calls of this policy on one loop share one timer."""
+        from asyncio import current_task
+
+        own, elsewhere, given = self._queues.own, self._queues.elsewhere, self.seconds
+        read_deadline, set_deadline, reset_deadline = ambient_deadline.get, ambient_deadline.set, ambient_deadline.reset
+
+        async def limited(*arguments: Any, **named: Any) -> Any:
+            queues = own if running_process() is REAL_PROCESS else elsewhere()
+            queue = queues.by_thread.get(get_ident())
+            if queue is None or (task := current_task(queue.loop)) is None:
+                queue, task = queues.current()
+            at = queue.monotonic() + given
+            if read_deadline() < at:
+                return await self._until_deadline(queue, task, function, arguments, named, tell)
+            cancelling = task.cancelling()
+            running, key = queue.running, queue.next_key()
+            running[key] = (at, task)
+            if not queue.armed:
+                queue.arm(at)
+            token = set_deadline(at)
+            try:
+                result = await function(*arguments, **named)
+            except BaseException as error:
+                reset_deadline(token)
+                if running.pop(key, None) is None and ran_out(task, cancelling, error):
+                    raise self.timed_out(name_of(function), given, tell) from error
+                raise
+            reset_deadline(token)
+            if running.pop(key, None) is None:
+                task.uncancel()  # it finished although it was cancelled
+            return result
+
+        return limited
+
+    async def _until_deadline(
+        self,
+        queue: TimerQueue,
+        task: asyncio.Task[Any],
+        function: Function,
+        arguments: Any,
+        named: Any,
+        tell: Tell | None,
+    ) -> Any:
+        """The ambient deadline comes first: a timer of its own, since the shared one is in the order of start."""
+        limit = _Limit(self, queue, task, name_of(function), tell)
+        limit.begin()
+        try:
+            result = await function(*arguments, **named)
+        except BaseException as error:
+            limit.end(error)
+            raise
+        limit.end(None)
+        return result
+
+    async def __aenter__(self) -> Self:
+        limit = _Limit(self, *self._queues.current().current(), "the block", self._own_tell)
+        limit.begin()
+        Entered.push(limit)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        limit: _Limit = Entered.pop()
+        limit.end(error)
+
+    def timed_out(self, function: str, given: float, tell: Tell | None, more: str = "") -> TimedOut:
+        """The error of a call that took too long; tells whoever listens."""
+        if tell is not None:
+            tell(TimeRanOut(self.name, function, given))
+        return TimedOut(f"{function} took longer than the {max(given, 0):.3g} s it had ({self.name}){more}")
+
+
+class _Limit:
+    """One call or block with a timer of its own."""
+
+    __slots__ = (
+        "_began",
+        "_cancelling",
+        "_given",
+        "_key",
+        "_name",
+        "_policy",
+        "_queue",
+        "_task",
+        "_tell",
+        "_timer",
+        "_token",
+    )
+
+    def __init__(
+        self, policy: Timeout, queue: TimerQueue, task: asyncio.Task[Any], name: str, tell: Tell | None
+    ) -> None:
+        self._policy = policy
+        self._queue = queue
+        self._task = task
+        self._name = name
+        self._tell = tell
+
+    def begin(self) -> None:
+        """Start the timer. Raises `TimedOut` if the deadline is over."""
+        queue = self._queue
+        now = queue.monotonic()
+        at = min(now + self._policy.seconds, ambient_deadline.get())
+        self._given = at - now
+        if at <= now:
+            raise self._policy.timed_out(self._name, 0.0, self._tell, " before it began")
+        self._cancelling = self._task.cancelling()
+        self._key = queue.next_key()
+        self._timer = queue.alone(self._key, at, self._task)
+        self._token = ambient_deadline.set(at)
+
+    def end(self, error: BaseException | None) -> None:
+        """Stop the timer. Raises `TimedOut` if `error` is its own cancellation."""
+        ambient_deadline.reset(self._token)
+        self._timer.cancel()
+        if self._queue.alone_running.pop(self._key, None) is not None:
+            return
+        if error is None:
+            self._task.uncancel()
+        elif ran_out(self._task, self._cancelling, error):
+            raise self._policy.timed_out(self._name, self._given, self._tell) from error
+
+
+def ran_out(task: asyncio.Task[Any], cancelling: int, error: BaseException) -> bool:
+    """Take our cancellation back; whether it was the only one, so that it is ours to turn into an error."""
+    from asyncio import CancelledError
+
+    return task.uncancel() <= cancelling and isinstance(error, CancelledError)
