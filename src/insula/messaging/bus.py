@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import ANONYMOUS, Caller, MessageContext, TraceContext
-from insula.kernel.deadline import Deadline
+from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.kernel.ids import IdSource
 from insula.kernel.randomness import Randomness
@@ -84,9 +84,9 @@ class Bus:
         trace = None if traceparent is None else TraceContext.parse(traceparent)
         trace = TraceContext.of_message(identifier) if trace is None else trace.child(self._randomness)
         if timeout_seconds is None:
-            context = MessageContext(identifier, identifier, None, caller, trace, None)
+            context = MessageContext(identifier, identifier, None, caller, trace, earliest_deadline())
             return await self.deliver(message, context, repeatable=repeatable and message_id is not None)
-        deadline = Deadline.after(timeout_seconds, self._clock)
+        deadline = earliest_deadline(Deadline.after(timeout_seconds, self._clock))
         context = MessageContext(identifier, identifier, None, caller, trace, deadline)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -105,7 +105,9 @@ class Bus:
         return handler.over_the_wire(answer) if self._wire else answer
 
     async def deliver(self, message: Any, context: MessageContext, *, repeatable: bool = False) -> Any:
-        """Hand a message to its handler under a given context."""
+        """Hand a message to its handler under a given context, whose deadline limits all that the handler does."""
+        if context.deadline is not None and context.deadline.at != ambient_deadline.get():
+            return await self._deliver_in_time(message, context, context.deadline, repeatable)
         cls = type(message)
         elsewhere = self._elsewhere.get(cls)
         if elsewhere is not None:
@@ -127,6 +129,15 @@ class Bus:
                 mark = Mark(handler.consumer, context.message_id, fingerprint=digest_of(message))
             answer = await dispatcher.command(handler, message, context, mark)
         return handler.over_the_wire(answer) if self._wire else answer
+
+    async def _deliver_in_time(
+        self, message: Any, context: MessageContext, deadline: Deadline, repeatable: bool
+    ) -> Any:
+        token = ambient_deadline.set(deadline.at)
+        try:
+            return await self.deliver(message, context, repeatable=repeatable)
+        finally:
+            ambient_deadline.reset(token)
 
     def redirect(self, message: type[Message], elsewhere: Elsewhere) -> None:
         """Let `elsewhere` answer a message: the process where its handler runs, or a stub."""
@@ -166,7 +177,8 @@ class Ask:
                 "Ask first, then write"
             )
         own = MessageContext(
-            self._ids.new(), context.correlation_id, context.message_id, context.caller, context.trace, context.deadline
-        )
+            self._ids.new(), context.correlation_id, context.message_id, context.caller, context.trace,
+            earliest_deadline(context.deadline),
+        )  # fmt: skip
         answer: R = await self._bus.deliver(query, own)
         return answer

@@ -106,11 +106,12 @@ class Timeout(Policy):
             if queue is None or (task := current_task(queue.loop)) is None:
                 queue, task = queues.current()
             at = queue.monotonic() + given
-            if read_deadline() < at:
+            # Also where this task is in this policy already: then the ambient deadline is the outer call's.
+            if read_deadline() <= at:
                 return await self._until_deadline(queue, task, function, arguments, named, tell)
             cancelling = task.cancelling()
-            running, key = queue.running, queue.next_key()
-            running[key] = (at, task)
+            running = queue.running
+            running[task] = at
             if not queue.armed:
                 queue.arm(at)
             token = set_deadline(at)
@@ -118,11 +119,11 @@ class Timeout(Policy):
                 result = await function(*arguments, **named)
             except BaseException as error:
                 reset_deadline(token)
-                if running.pop(key, None) is None and ran_out(task, cancelling, error):
+                if running.pop(task, None) is None and ran_out(task, cancelling, error):
                     raise self.timed_out(name_of(function), given, tell) from error
                 raise
             reset_deadline(token)
-            if running.pop(key, None) is None:
+            if running.pop(task, None) is None:
                 task.uncancel()  # it finished although it was cancelled
             return result
 
@@ -174,8 +175,8 @@ class _Limit:
         "_began",
         "_cancelling",
         "_given",
-        "_key",
         "_name",
+        "_over",
         "_policy",
         "_queue",
         "_task",
@@ -202,15 +203,19 @@ class _Limit:
         if at <= now:
             raise self._policy.timed_out(self._name, 0.0, self._tell, " before it began")
         self._cancelling = self._task.cancelling()
-        self._key = queue.next_key()
-        self._timer = queue.alone(self._key, at, self._task)
+        self._over = False
+        self._timer = queue.call_at(at, self._run_out)
         self._token = ambient_deadline.set(at)
+
+    def _run_out(self) -> None:
+        self._over = True
+        self._task.cancel()
 
     def end(self, error: BaseException | None) -> None:
         """Stop the timer. Raises `TimedOut` if `error` is its own cancellation."""
         ambient_deadline.reset(self._token)
         self._timer.cancel()
-        if self._queue.alone_running.pop(self._key, None) is not None:
+        if not self._over:
             return
         if error is None:
             self._task.uncancel()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import current_task, get_running_loop
-from itertools import count
 from threading import get_ident
 from typing import Any
 
-from insula.kernel.clock import Timer
 from insula.resilience.policy import machine
 
 
@@ -51,42 +49,32 @@ class TimerQueues:
 class TimerQueue:
     """Running calls in the order of their start. Removing one is a look-up; only the oldest has a timer.
 
-    `running`, by key: when its time is over, and its task. A call that is not in it at its end has run out.
+    `running`, by task: when its time is over. A call that is not in it at its end has run out.
     """
 
-    __slots__ = ("_clock", "alone_running", "armed", "loop", "monotonic", "next_key", "running")
+    __slots__ = ("armed", "call_at", "loop", "monotonic", "running")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._clock = machine.current().clock
-        self.monotonic = self._clock.monotonic
-        self.running: dict[int, tuple[float, asyncio.Task[Any]]] = {}
-        self.alone_running: dict[int, asyncio.Task[Any]] = {}
-        self.next_key = count().__next__
+        clock = machine.current().clock
+        self.monotonic = clock.monotonic
+        self.call_at = clock.call_at
+        self.running: dict[asyncio.Task[Any], float] = {}
         self.armed = False
 
     def arm(self, at: float) -> None:
         """Look at the oldest call at that moment."""
         self.armed = True
-        self._clock.call_at(at, self._look)
+        self.call_at(at, self._look)
 
     def _look(self) -> None:
         now, running, due = self.monotonic(), self.running, []
         self.armed = False
-        for key, (at, _) in running.items():
+        for task, at in running.items():
             if at > now:
                 self.arm(at)
                 break
-            due.append(key)
-        for key in due:
-            running.pop(key)[1].cancel()
-
-    def alone(self, key: int, at: float, task: asyncio.Task[Any]) -> Timer:
-        """A timer for one call that does not run out in order."""
-        self.alone_running[key] = task
-
-        def run_out() -> None:
-            if self.alone_running.pop(key, None) is not None:
-                task.cancel()
-
-        return self._clock.call_at(at, run_out)
+            due.append(task)
+        for task in due:
+            del running[task]
+            task.cancel()

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -157,7 +158,9 @@ class SqliteDatabase(Queries):
             if self._inline:
                 await unit.begin(scope.place)
                 return work(unit)
-            work_done = loop.run_in_executor(self._threads, _without_stop_iteration, work, unit, scope.place)
+            work_done = loop.run_in_executor(
+                self._threads, copy_context().run, _without_stop_iteration, work, unit, scope.place
+            )
             return await self._until_the_thread_ends(work_done)
 
         ending = loop.create_task(self._until_durable(run, scope))
@@ -250,7 +253,10 @@ class SqliteDatabase(Queries):
     async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
         """Run the synchronous handler of a query on a worker thread."""
         unit = SyncQueryUnit(self._reader, place)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, _without_stop_iteration, body, unit, place)
+        in_context = copy_context().run  # the deadline and the process of a handler are those of its caller
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads, in_context, _without_stop_iteration, body, unit, place
+        )
         return await self._or_leave(work)
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
