@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "insula.kernel.money": MSGSPEC,
     "insula.messages": MSGSPEC,
     "insula.modules": MSGSPEC,
+    "insula.resilience": set(),
     "insula.store.unit_of_work": MSGSPEC | SQLALCHEMY,
     "insula.messaging.bus": MSGSPEC | SQLALCHEMY,
     "insula.adapters.sqlite.database": MSGSPEC | SQLALCHEMY,
@@ -54,6 +55,8 @@ def test_importing_one_capability_loads_no_unrelated_dependency(module: str) -> 
     assert {package for package in loaded_by(module) if is_third_party(package)} <= ALLOWED[module]
 
 
-@pytest.mark.parametrize("module", ["insula", "insula.kernel", "insula.messages", "insula.modules"])
+@pytest.mark.parametrize(
+    "module", ["insula", "insula.kernel", "insula.messages", "insula.modules", "insula.resilience"]
+)
 def test_the_low_floors_start_no_event_loop_machinery(module: str) -> None:
     assert not loaded_by(module) & {"asyncio", "ssl", "socket", "sqlite3", "multiprocessing", "concurrent"}

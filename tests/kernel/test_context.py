@@ -16,9 +16,14 @@ from insula.kernel import (
     MessageContext,
     SeededRandomness,
     SystemClock,
+    SystemRandomness,
     TraceContext,
+    clock_of_process,
     derive,
+    may_start_threads,
+    new_process,
     process_state,
+    randomness_of_process,
     state_of_process,
 )
 
@@ -166,3 +171,15 @@ def test_the_trace_that_a_message_begins_carries_the_messages_id() -> None:
 def test_a_text_that_is_no_message_id_begins_no_trace() -> None:
     with pytest.raises(ValueError, match="UUID text"):
         TraceContext.of_message("order 1")
+
+
+def test_the_real_process_has_the_systems_clock_and_chance_and_another_its_own() -> None:
+    assert isinstance(clock_of_process(), SystemClock)
+    assert clock_of_process() is clock_of_process()
+    assert isinstance(randomness_of_process(), SystemRandomness)
+    assert may_start_threads()
+    clock, chance = SystemClock(), SeededRandomness(1)
+    token = process_state.set(new_process(clock, chance, one_thread=True))
+    assert (clock_of_process(), randomness_of_process(), may_start_threads()) == (clock, chance, False)
+    process_state.reset(token)
+    assert clock_of_process() is not clock

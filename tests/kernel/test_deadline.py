@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from insula.kernel import Deadline, SystemClock
+from insula.kernel import Deadline, SystemClock, ambient_deadline, earliest_deadline
 
 
 class SetClock(SystemClock):
@@ -29,3 +29,16 @@ def test_no_time_remains_long_after_a_deadline() -> None:
     deadline = Deadline.after(1, clock)
     clock.seconds += 1000
     assert deadline.remaining(clock) == 0.0
+
+
+def test_the_earlier_of_two_deadlines_counts() -> None:
+    early, late = Deadline(1.0), Deadline(2.0)
+    assert earliest_deadline() is None
+    assert earliest_deadline(late) is late
+    token = ambient_deadline.set(early.at)
+    assert (earliest_deadline(), earliest_deadline(late), earliest_deadline(Deadline(0.5))) == (
+        early,
+        early,
+        Deadline(0.5),
+    )
+    ambient_deadline.reset(token)

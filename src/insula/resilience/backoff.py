@@ -115,7 +115,7 @@ class _OfFunction:
 
 def backoff_of(policy: str, value: object) -> Backoff:
     """The rule that a parameter names. Raises TypeError for what is none."""
-    if hasattr(value, "delay"):
+    if hasattr(value, "delay") and not isinstance(value, type):
         return value
     if callable(value) and not isinstance(value, type):
         return _OfFunction(value)

@@ -82,6 +82,7 @@ class CircuitBreaker(Policy):
             longest_open_seconds=longest,
             probes=whole(kind, "probes", probes),
             probe_seconds=opens if probe_seconds is None else seconds(kind, "probe_seconds", probe_seconds),
+            asks_others=shared is not None,
         )
         self.shadow = shadow
         self._on = error_classes(kind, "on", on)

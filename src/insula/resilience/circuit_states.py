@@ -36,6 +36,7 @@ class CircuitRules:
     longest_open_seconds: float
     probes: int
     probe_seconds: float
+    asks_others: bool
 
     def window(self) -> OutcomeWindow:
         """An empty window."""
@@ -84,7 +85,7 @@ class CountingClosed:
     def __init__(self, rules: CircuitRules) -> None:
         self._rules = rules
         self._failures = 0
-        self.calm = True
+        self.calm = not rules.asks_others
 
     def due(self, now: float) -> CircuitState | None:
         """Time changes nothing."""
@@ -100,7 +101,7 @@ class CountingClosed:
             self._failures = 0
         elif verdict is Verdict.FAILURE:
             self._failures += 1
-        self.calm = self._failures == 0
+        self.calm = self._failures == 0 and not self._rules.asks_others
         if self._failures < (self._rules.failure_threshold or 1):
             return None
         return Open(self._rules, now, f"{self._failures} failures in a row")

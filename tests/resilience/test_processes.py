@@ -1,0 +1,71 @@
+"""What a policy knows belongs to one process: the real one, its forks, and each simulated one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from insula.kernel import SeededRandomness, new_process, process_state
+from insula.resilience import CircuitBreaker, TimedOut, Timeout
+from insula.testing import VirtualClock, virtual_time
+from support.ways import Script, Way
+
+
+def test_simulated_processes_do_not_share_a_breaker_and_leave_the_real_one_alone(way: Way) -> None:
+    breaker = CircuitBreaker(failure_threshold=1)
+    with pytest.raises(ConnectionError):
+        way.call(breaker, Script(ConnectionError()))
+    assert breaker.snapshot().state == "open"
+    with virtual_time():
+        assert breaker.snapshot().state == "closed"
+    token = process_state.set(new_process(VirtualClock(), SeededRandomness(2)))
+    assert breaker.snapshot().state == "closed"
+    process_state.reset(token)
+    assert breaker.snapshot().state == "open"
+
+
+def test_a_policy_made_in_a_simulated_process_serves_the_real_one_in_real_time() -> None:
+    with virtual_time() as clock:
+        clock.advance(1e9)
+        breaker = CircuitBreaker()
+        assert breaker._circuits.current().monotonic() == 1e9
+    assert breaker._circuits.own.monotonic() < 1e9
+
+
+FORKING = """
+import os
+from insula.resilience import CircuitBreaker, RetryBudget
+breaker, budget = CircuitBreaker(failure_threshold=1), RetryBudget(burst=2, minimum_per_second=0)
+breaker.force_open()
+circuit, tokens = breaker._circuits.own, budget.tokens.own
+tokens.take()
+with circuit.lock, tokens.lock:  # as if other threads held them at this moment
+    child = os.fork()
+    if child == 0:
+        locked = circuit.lock.locked() or tokens.lock.locked()
+        kept = not locked and breaker.snapshot().state == "forced open" and tokens.take() and not tokens.take()
+        os._exit(0 if kept else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_keeps_the_state_and_gets_new_locks() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", FORKING]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "0\n"
+
+
+def test_where_no_thread_may_start_a_timeout_runs_the_function_and_looks_at_the_clock_afterwards() -> None:
+    clock = VirtualClock()
+    token = process_state.set(new_process(clock, SeededRandomness(1), one_thread=True))
+    timeout = Timeout(2, on_thread=True)
+    here = threading.current_thread()
+    assert timeout.call(threading.current_thread) is here
+    with pytest.raises(TimedOut):
+        timeout.call(clock.block, 3.0)
+    process_state.reset(token)

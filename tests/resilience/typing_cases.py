@@ -1,0 +1,62 @@
+"""What type checkers must accept and refuse; a line that must be refused ends with a mark. Read by test_typing.py."""
+
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, assert_type
+
+from insula.resilience import CircuitBreaker, ConstantBackoff, ExponentialBackoff, ResiliencePipeline, Retry, Timeout
+
+payments = ResiliencePipeline(
+    Timeout(timedelta(seconds=2)),
+    Retry(on=(ConnectionError, TimeoutError), attempts=3, backoff=ExponentialBackoff()),
+    CircuitBreaker(failure_threshold=5, open_seconds=30, excluding=KeyError),
+)
+
+
+@payments
+async def charge(card: str, amount: int, *, key: str = "") -> bytes:
+    return key.encode()
+
+
+@Retry(on={OSError: ConstantBackoff(1), ConnectionError: lambda attempt: 0.5 * attempt})
+def look_up(card: str) -> int:
+    return len(card)
+
+
+class Client:
+    @CircuitBreaker()
+    async def get(self, path: str) -> int:
+        return len(path)
+
+
+def legacy(amount: int) -> str:
+    return str(amount)
+
+
+async def use() -> None:
+    await assert_type(charge("card", 3, key="k"), Coroutine[Any, Any, bytes])
+    assert_type(look_up("card"), int)
+    assert_type(await Client().get("/"), int)
+    assert_type(payments.call(legacy, 3), str)
+    assert_type(await payments.call(charge, "card", amount=3), bytes)
+    for attempt in Retry(on=lambda error: error.args == ()):
+        with attempt:
+            pass
+    async with Timeout(1), CircuitBreaker():
+        pass
+
+
+async def misuse() -> None:
+    await charge(3, "card")  # refused: arguments of other types
+    await charge("card")  # refused: one is missing
+    look_up("card", 2)  # refused: one too many
+    payments.call(legacy, "3")  # refused: an argument of another type
+    await payments.call(legacy, 3)  # refused: the result is no coroutine
+
+
+Retry()  # refused: what to retry has no default
+Retry(on=KeyboardInterrupt)  # refused: that is not an Exception
+Retry(on=OSError, attempts="3")  # refused: a number is a number
+ExponentialBackoff(jitter="some")  # refused: no such jitter
+ResiliencePipeline(OSError)  # refused: that is no policy
+CircuitBreaker(excluding=3)  # refused: that is no class
