@@ -225,8 +225,17 @@ def module_name() -> str:
     return spec.name if spec else "benchmarks.AREA"
 
 
-def run(description: str, cases: Sequence[Case], *, quick_rounds: int = 3) -> None:
-    """The command line of one area: measure its cases, print the table, write the JSON."""
+def run(
+    description: str,
+    cases: Sequence[Case],
+    *,
+    quick_rounds: int = 3,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
+    """The command line of one area: measure its cases, print the table, write the JSON.
+
+    `new_loop` makes the loop to measure on, the same for everybody; default uvloop, which serves in production.
+    """
     options = arguments(description, cases)
     unknown = set(options.case or ()) - {case.name for case in cases}
     if unknown:
@@ -239,15 +248,16 @@ def run(description: str, cases: Sequence[Case], *, quick_rounds: int = 3) -> No
             seconds=options.seconds or (0.3 if options.quick else 1.0),
             directory=Path(directory),
         )
-        rows.extend(on_the_servers_loop(measure(case, settings)) for case in chosen)
+        rows.extend(on_a_loop(measure(case, settings), new_loop) for case in chosen)
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False) + "\n")
 
 
-def on_the_servers_loop(work: Coroutine[Any, Any, Row]) -> Row:
-    """Run on uvloop, the loop that serves in production, for everybody alike."""
-    import uvloop
+def on_a_loop(work: Coroutine[Any, Any, Row], new_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> Row:
+    if new_loop is None:
+        import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        new_loop = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work)
