@@ -73,7 +73,7 @@ ERRORS = {Verdict.SUCCESS: None, Verdict.FAILURE: ConnectionError(), Verdict.NEI
 def test_it_lets_through_exactly_what_the_reference_does(steps: list[object], probes: int) -> None:
     with virtual_time() as clock:
         breaker = CircuitBreaker(THRESHOLD, OPEN_SECONDS, probes, probe_seconds=1e9)
-        circuit = breaker._circuits.current()
+        circuit = breaker.circuits.current()
         reference = Reference(probes)
         running: list[tuple[int, int, object, int]] = []
         for call, step in enumerate(steps):

@@ -32,8 +32,8 @@ def test_a_policy_made_in_a_simulated_process_serves_the_real_one_in_real_time()
     with virtual_time() as clock:
         clock.advance(1e9)
         breaker = CircuitBreaker()
-        assert breaker._circuits.current().monotonic() == 1e9
-    assert breaker._circuits.own.monotonic() < 1e9
+        assert breaker.circuits.current().monotonic() == 1e9
+    assert breaker.circuits.own.monotonic() < 1e9
 
 
 FORKING = """
@@ -41,7 +41,7 @@ import os
 from insula.resilience import CircuitBreaker, RetryBudget
 breaker, budget = CircuitBreaker(failure_threshold=1), RetryBudget(burst=2, minimum_per_second=0)
 breaker.force_open()
-circuit, tokens = breaker._circuits.own, budget.tokens.own
+circuit, tokens = breaker.circuits.own, budget.tokens.own
 tokens.take()
 with circuit.lock, tokens.lock:  # as if other threads held them at this moment
     child = os.fork()

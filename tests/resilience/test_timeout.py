@@ -252,7 +252,7 @@ def test_real_loops_in_turn_and_in_threads_share_a_policy() -> None:
     for thread in threads:
         thread.join()
     assert len(ended) == 8
-    assert len(timeout._queues.own.by_thread) <= 4
+    assert len(timeout.queues.own.by_thread) <= 4
 
 
 def test_a_loop_that_moves_to_another_thread_keeps_its_time() -> None:
@@ -269,7 +269,7 @@ def test_a_loop_that_moves_to_another_thread_keeps_its_time() -> None:
     asyncio.run(main())
     loop.close()
     asyncio.run(main())
-    assert [queue.loop is loop for queue in timeout._queues.own.by_thread.values()] == [False]
+    assert [queue.loop is loop for queue in timeout.queues.own.by_thread.values()] == [False]
 
 
 # Plain functions

@@ -82,4 +82,4 @@ def test_policies_run_in_the_time_of_the_simulation(open_stage: Callable[[Simula
     assert 2 < slow[2] < 3
     assert blocked == 4.0
     assert told[0] == told[1]
-    assert breaker._circuits.own.snapshot().failures == 0
+    assert breaker.circuits.own.snapshot().failures == 0

@@ -87,9 +87,7 @@ class CircuitBreaker(Policy):
         self.shadow = shadow
         self._on = error_classes(kind, "on", on)
         self._answers: tuple[type[Exception], ...] = (Rejection, *error_classes(kind, "excluding", excluding))
-        self._circuits: PerProcess[Circuit] = PerProcess(
-            lambda: Circuit(self.name, rules, shadow=shadow, shared=shared)
-        )
+        self.circuits: PerProcess[Circuit] = PerProcess(lambda: Circuit(self.name, rules, shadow=shadow, shared=shared))
 
     def verdict(self, error: BaseException) -> Verdict:
         """What an error says about the callee."""
@@ -101,7 +99,7 @@ class CircuitBreaker(Policy):
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Watch a plain function."""
-        own, elsewhere, verdict = self._circuits.own, self._circuits.elsewhere, self.verdict
+        own, elsewhere, verdict = self.circuits.own, self.circuits.elsewhere, self.verdict
 
         def guarded(*arguments: Any, **named: Any) -> Any:
             circuit = own if running_process() is REAL_PROCESS else elsewhere()
@@ -121,7 +119,7 @@ class CircuitBreaker(Policy):
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Watch an async function."""
-        own, elsewhere, verdict = self._circuits.own, self._circuits.elsewhere, self.verdict
+        own, elsewhere, verdict = self.circuits.own, self.circuits.elsewhere, self.verdict
 
         async def guarded(*arguments: Any, **named: Any) -> Any:
             circuit = own if running_process() is REAL_PROCESS else elsewhere()
@@ -140,7 +138,7 @@ class CircuitBreaker(Policy):
         return guarded
 
     def __enter__(self) -> Self:
-        circuit = self._circuits.current()
+        circuit = self.circuits.current()
         Entered.push((circuit, *circuit.admit(self._own_tell)))
         return self
 
@@ -160,19 +158,19 @@ class CircuitBreaker(Policy):
 
     def snapshot(self) -> CircuitSnapshot:
         """How the breaker is in this process."""
-        return self._circuits.current().snapshot()
+        return self.circuits.current().snapshot()
 
     def force_open(self) -> None:
         """Refuse every call in this process until `reset`."""
-        self._circuits.current().force(Forced(is_open=True), self._own_tell)
+        self.circuits.current().force(Forced(is_open=True), self._own_tell)
 
     def force_closed(self) -> None:
         """Let every call through in this process until `reset`."""
-        self._circuits.current().force(Forced(is_open=False), self._own_tell)
+        self.circuits.current().force(Forced(is_open=False), self._own_tell)
 
     def reset(self) -> None:
         """Close it and forget what was seen in this process."""
-        self._circuits.current().force(None, self._own_tell)
+        self.circuits.current().force(None, self._own_tell)
 
 
 def _check_combination(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from insula.resilience.common_stack import in_one
 from insula.resilience.events import Listener
 from insula.resilience.policy import Function, Policy, Tell
 
@@ -34,6 +35,13 @@ class ResiliencePipeline(Policy):
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """The same for an async function."""
-        for policy in reversed(self.policies):
-            function = policy.compose(function, True, tell)
+        left = list(self.policies)
+        while left:
+            together = in_one(left[-3:], function) if tell is None else None
+            if together is not None:
+                together.__wrapped__ = function  # type: ignore[attr-defined]
+                function = together
+                del left[-3:]
+            else:
+                function = left.pop().compose(function, True, tell)
         return function

@@ -50,6 +50,11 @@ class Policy:
         self.name = name or kind
         self._own_tell = None if listener is None else safely(listener)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether the policy has a listener of its own."""
+        return self._own_tell is not None
+
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """The wrapper of a plain function. Raises TypeError where the policy cannot serve one."""
         raise NotImplementedError

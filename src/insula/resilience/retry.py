@@ -92,25 +92,31 @@ class Retry(Policy):
             try:
                 return await function(*arguments, **named)
             except Exception as error:
-                here = machine.current()
-                attempts = self._attempts(here, name_of(function), tell, started)
-                delay = attempts.delay_after(error)
-                if delay is None:
-                    raise
+                failed = error
             try:
-                while True:
-                    await here.clock.sleep(delay)
-                    attempts.begin()
-                    try:
-                        return await function(*arguments, **named)
-                    except Exception as error:
-                        delay = attempts.delay_after(error)
-                        if delay is None:
-                            raise
+                return await self.again(failed, started, tell, function, arguments, named)
             finally:
-                del attempts  # its errors hold this frame
+                del failed  # it holds this frame
 
         return retried
+
+    async def again(
+        self, error: Exception, started: float | None, tell: Tell | None, function: Function, arguments: Any, named: Any
+    ) -> Any:
+        """Go on after a first attempt, begun at `started`, which failed with that error."""
+        here = machine.current()
+        attempts = self._attempts(here, name_of(function), tell, started)
+        try:
+            while (delay := attempts.delay_after(error)) is not None:
+                await here.clock.sleep(delay)
+                attempts.begin()
+                try:
+                    return await function(*arguments, **named)
+                except Exception as failed:
+                    error = failed
+            raise error
+        finally:
+            del attempts, error  # they hold this frame
 
     def __iter__(self) -> Iterator[Block]:
         """`for attempt in retry: with attempt: ...`."""

@@ -55,7 +55,8 @@ class Timeout(Policy):
         self._threads: PerProcess[Threads] = PerProcess(lambda: Threads(self.name, most))
 
     @cached_property
-    def _queues(self) -> PerProcess[TimerQueues]:
+    def queues(self) -> PerProcess[TimerQueues]:
+        """The running calls of each process; made for the first async function, since asyncio comes with it."""
         from insula.resilience.timer_queue import TimerQueues
 
         return PerProcess(TimerQueues)
@@ -97,7 +98,7 @@ class Timeout(Policy):
         """Cancel an async function where it awaits. All calls of this policy on one loop share one timer."""
         from asyncio import current_task
 
-        own, elsewhere, given = self._queues.own, self._queues.elsewhere, self.seconds
+        own, elsewhere, given = self.queues.own, self.queues.elsewhere, self.seconds
         read_deadline, set_deadline, reset_deadline = ambient_deadline.get, ambient_deadline.set, ambient_deadline.reset
 
         async def limited(*arguments: Any, **named: Any) -> Any:
@@ -150,7 +151,7 @@ class Timeout(Policy):
         return result
 
     async def __aenter__(self) -> Self:
-        limit = _Limit(self, *self._queues.current().current(), "the block", self._own_tell)
+        limit = _Limit(self, *self.queues.current().current(), "the block", self._own_tell)
         limit.begin()
         Entered.push(limit)
         return self
@@ -160,6 +161,12 @@ class Timeout(Policy):
     ) -> None:
         limit: _Limit = Entered.pop()
         limit.end(error)
+
+    def instead_of(self, error: BaseException, function: str, given: float, tell: Tell | None) -> TimedOut:
+        """The same, in place of the cancellation by which it ended."""
+        timed_out = self.timed_out(function, given, tell)
+        timed_out.__cause__ = error
+        return timed_out
 
     def timed_out(self, function: str, given: float, tell: Tell | None, more: str = "") -> TimedOut:
         """The error of a call that took too long; tells whoever listens."""
