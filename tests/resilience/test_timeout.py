@@ -7,7 +7,7 @@ from contextvars import copy_context
 import pytest
 
 from insula.kernel import DeadlineExceeded, Unavailable, ambient_deadline
-from insula.resilience import ResiliencePipeline, Retry, TimedOut, Timeout
+from insula.resilience import CircuitBreaker, Policy, ResiliencePipeline, Retry, TimedOut, Timeout
 from insula.resilience.events import TimeRanOut
 from insula.testing import VirtualClock, virtual_time
 
@@ -270,6 +270,25 @@ def test_a_loop_that_moves_to_another_thread_keeps_its_time() -> None:
     loop.close()
     asyncio.run(main())
     assert [queue.loop is loop for queue in timeout.queues.own.by_thread.values()] == [False]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Timeout(2),
+        ResiliencePipeline(Timeout(5), Timeout(9)),
+        ResiliencePipeline(Retry(on=OSError), CircuitBreaker(), Timeout(2)),
+    ],
+)
+async def test_a_coroutine_that_somebody_else_closes_just_ends(clock: VirtualClock, policy: Policy) -> None:
+    async def block() -> None:
+        async with Timeout(3), CircuitBreaker():
+            await policy.call(clock.sleep, 60)
+
+    coroutine = block()
+    copy_context().run(coroutine.send, None)
+    copy_context().run(coroutine.close)
+    assert coroutine.cr_frame is None
 
 
 # Plain functions

@@ -18,7 +18,7 @@ from insula.kernel.context import (
     state_of_process,
 )
 from insula.kernel.cron import next_fire
-from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline
+from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline, leave_deadline
 from insula.kernel.errors import (
     AssemblyError,
     ConfigurationError,
@@ -62,6 +62,7 @@ __all__ = [
     "clock_of_process",
     "derive",
     "earliest_deadline",
+    "leave_deadline",
     "may_start_threads",
     "new_process",
     "next_fire",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from math import inf
 
@@ -43,3 +43,11 @@ def earliest_deadline(deadline: Deadline | None = None) -> Deadline | None:
     if ambient == inf or (deadline is not None and deadline.at <= ambient):
         return deadline
     return Deadline(ambient)
+
+
+def leave_deadline(token: Token[float]) -> None:
+    """Take back what `ambient_deadline.set` did. Harmless in a coroutine that somebody else closes, in his context."""
+    try:
+        ambient_deadline.reset(token)
+    except ValueError:
+        pass

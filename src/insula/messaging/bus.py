@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import ANONYMOUS, Caller, MessageContext, TraceContext
-from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline
+from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline, leave_deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.kernel.ids import IdSource
 from insula.kernel.randomness import Randomness
@@ -137,7 +137,7 @@ class Bus:
         try:
             return await self.deliver(message, context, repeatable=repeatable)
         finally:
-            ambient_deadline.reset(token)
+            leave_deadline(token)
 
     def redirect(self, message: type[Message], elsewhere: Elsewhere) -> None:
         """Let `elsewhere` answer a message: the process where its handler runs, or a stub."""

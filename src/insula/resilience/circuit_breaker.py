@@ -139,13 +139,16 @@ class CircuitBreaker(Policy):
 
     def __enter__(self) -> Self:
         circuit = self.circuits.current()
-        Entered.push((circuit, *circuit.admit(self._own_tell)))
+        Entered.push(self, (circuit, *circuit.admit(self._own_tell)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        circuit, state, number = Entered.pop()
+        entered = Entered.pop(self)
+        if entered is None:
+            return
+        circuit, state, number = entered
         circuit.settle(state, number, _SUCCESS if error is None else self.verdict(error), self._own_tell)
 
     async def __aenter__(self) -> Self:

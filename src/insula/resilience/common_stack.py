@@ -12,7 +12,7 @@ from threading import get_ident
 from typing import Any
 
 from insula.kernel.context import REAL_PROCESS
-from insula.kernel.deadline import ambient_deadline
+from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.resilience.circuit_breaker import CircuitBreaker
 from insula.resilience.circuit_states import Verdict
 from insula.resilience.policy import Function, Policy, name_of, running_process
@@ -63,7 +63,7 @@ def _in_one(retry: Retry, breaker: CircuitBreaker, timeout: Timeout, function: F
         try:
             result = await function(*arguments, **named)
         except BaseException as error:
-            reset_deadline(token)
+            leave_deadline(token)
             over = running.pop(task, None) is None and ran_out(task, cancelling, error)
             failed = timeout.instead_of(error, name_of(function), given, None) if over else error
             circuits.current().settle(state, 0, verdict(failed), None)

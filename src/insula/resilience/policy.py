@@ -149,21 +149,21 @@ if hasattr(os, "register_at_fork"):
 class Entered:
     """What `with policy:` has to remember until its end, wherever it was entered: each task and thread has its own."""
 
-    _stack: ContextVar[tuple[Any, Any] | None] = ContextVar("insula_entered_policies", default=None)
+    _stack: ContextVar[tuple[Policy, Any, Any] | None] = ContextVar("insula_entered_policies", default=None)
 
     @classmethod
-    def push(cls, value: Any) -> None:
-        """Remember a value at the beginning of a block."""
-        cls._stack.set((value, cls._stack.get()))
+    def push(cls, policy: Policy, value: Any) -> None:
+        """Remember a value at the beginning of a policy's block."""
+        cls._stack.set((policy, value, cls._stack.get()))
 
     @classmethod
-    def pop(cls) -> Any:
-        """The value of the innermost block, which ends."""
+    def pop(cls, policy: Policy) -> Any:
+        """The value of the policy's block that ends; None in a coroutine that somebody else closes, in his context."""
         top = cls._stack.get()
-        if top is None:
-            raise RuntimeError("a block of a policy ends that was not entered in this task or thread")
-        cls._stack.set(top[1])
-        return top[0]
+        if top is None or top[0] is not policy:
+            return None
+        cls._stack.set(top[2])
+        return top[1]
 
 
 def is_async(function: Function) -> bool:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from insula.kernel.context import REAL_PROCESS, may_start_threads
-from insula.kernel.deadline import ambient_deadline
+from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.resilience.events import Listener, TimeRanOut
 from insula.resilience.parameters import Seconds, whole
@@ -119,7 +119,7 @@ class Timeout(Policy):
             try:
                 result = await function(*arguments, **named)
             except BaseException as error:
-                reset_deadline(token)
+                leave_deadline(token)
                 if running.pop(task, None) is None and ran_out(task, cancelling, error):
                     raise self.timed_out(name_of(function), given, tell) from error
                 raise
@@ -153,14 +153,15 @@ class Timeout(Policy):
     async def __aenter__(self) -> Self:
         limit = _Limit(self, *self.queues.current().current(), "the block", self._own_tell)
         limit.begin()
-        Entered.push(limit)
+        Entered.push(self, limit)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        limit: _Limit = Entered.pop()
-        limit.end(error)
+        limit: _Limit | None = Entered.pop(self)
+        if limit is not None:
+            limit.end(error)
 
     def instead_of(self, error: BaseException, function: str, given: float, tell: Tell | None) -> TimedOut:
         """The same, in place of the cancellation by which it ended."""
@@ -220,7 +221,7 @@ class _Limit:
 
     def end(self, error: BaseException | None) -> None:
         """Stop the timer. Raises `TimedOut` if `error` is its own cancellation."""
-        ambient_deadline.reset(self._token)
+        leave_deadline(self._token)
         self._timer.cancel()
         if not self._over:
             return
