@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -74,3 +75,18 @@ async def test_a_fake_for_a_port_that_nobody_binds_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no module binds Unbound"):
         async with Scenario(waking([]), ports={Unbound: Unbound()}):
             pass
+
+
+async def test_a_handler_that_waits_lets_time_pass_and_those_that_wait_less_come_first() -> None:
+    waiting, woken = Module("waiting"), list[int]()
+
+    @waiting.handle(Wait)
+    async def wait(command: Wait, clock: Clock) -> None:
+        await clock.sleep(timedelta(days=command.days).total_seconds())
+        woken.append(command.days)
+
+    async with Scenario(waiting) as scenario:
+        start = scenario.clock.now()
+        await asyncio.gather(*(scenario.call(Wait(days=days)) for days in (3, 1, 2)))
+        assert woken == [1, 2, 3]
+        assert scenario.clock.now() == start + timedelta(days=3)

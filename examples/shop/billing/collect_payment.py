@@ -9,6 +9,7 @@ from collections.abc import Callable
 from insula import Context, Event, UnitOfWork
 from shop.billing.contract import PaymentCharged, PaymentDeclined, PaymentRefunded
 from shop.billing.domain import Charge, Payment, Refund, Void
+from shop.billing.gateway_calls import charge, reverse
 from shop.billing.module import billing
 from shop.billing.payment_gateway import Declined, PaymentGateway
 from shop.billing.records import peek_payment, save_payment
@@ -57,16 +58,16 @@ async def settle(payment: Payment, gateway: PaymentGateway, context: Context) ->
     key = context.idempotency_key("charge")
     match payment.next_step():
         case Charge(customer_id, amount):
-            answer = await gateway.charge(customer_id, amount, key)
+            answer = await charge(gateway, customer_id, amount, key)
             if isinstance(answer, Declined):
                 return payment.declined(), PaymentDeclined(order_id=payment.order_id, reason=answer.reason)
             return payment.charged(key), PaymentCharged(order_id=payment.order_id, amount=amount)
         case Refund(customer_id, amount, charge_key):
-            await gateway.reverse(charge_key)
+            await reverse(gateway, charge_key)
             refunded = PaymentRefunded(order_id=payment.order_id, customer_id=customer_id, amount=amount)
             return payment.reversed(), refunded
         case Void():
-            await gateway.reverse(key)
+            await reverse(gateway, key)
             return payment.reversed(), None
         case None:
             return payment, None

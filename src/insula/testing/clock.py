@@ -145,6 +145,24 @@ class VirtualClock:
         return task.done()
 
 
+class PassingClock(VirtualClock):
+    """Virtual time that passes by itself where code sleeps and nothing else happens: nobody else would move it."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass, from one moment that somebody waits for to the next."""
+        until = self.monotonic() + seconds
+        alarm = self.call_at(until, lambda: None)  # other sleepers stop here on their way
+        try:
+            while True:
+                for _ in range(_TURNS_UNTIL_IDLE):
+                    await asyncio.sleep(0)
+                    if self.monotonic() >= until:
+                        return
+                self._move_to(min(until, self.next_alarm() or until))
+        finally:
+            alarm.cancel()
+
+
 @contextmanager
 def virtual_time(seed: int = 1) -> Iterator[VirtualClock]:
     """Within, the code runs as a process of its own: a `VirtualClock`, seeded chance, and policies as if just made.

@@ -21,7 +21,7 @@ from insula.runtime.surroundings import Surroundings
 from insula.runtime.wiring import Wired, assembled, prepare, wire
 from insula.store.database import Parked
 from insula.store.unit_of_work import Parameters, Statement
-from insula.testing.clock import VirtualClock
+from insula.testing.clock import PassingClock, VirtualClock
 from insula.testing.outside import envelope_for
 
 R = TypeVar("R")
@@ -38,7 +38,8 @@ class Scenario:
     Parameters: `subject`, a System, or one Module whose neighbours are stubbed; `fidelity` "wire" (default) encodes
     and decodes local calls too; `ports`, port type → fake to supply instead of the bound adapter.
     Raises TypeError for another subject; on entry `AssemblyError`, and ConfigurationError for a port nobody binds.
-    Nothing moves by itself: `call` runs a handler, `settle` delivers what was published, `advance` lets time pass.
+    Nothing moves by itself: `call` runs a handler, `settle` delivers what was published, `advance` lets time pass, and
+    so does a handler that waits, as a retry does between attempts.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Scenario:
             raise TypeError(f"Scenario takes a System or a Module, not {subject!r}")
         self._whole = isinstance(subject, System)
         self.system = System(subject.name, subject) if isinstance(subject, Module) else subject
-        self.clock = VirtualClock()
+        self.clock: VirtualClock = PassingClock()
         self._surroundings = Surroundings(clock=self.clock, randomness=SeededRandomness(1), adapters=ports or {})
         self._fidelity = fidelity
         self._configuration = configuration or Configuration()

@@ -79,10 +79,10 @@ async def test_a_cancelled_order_keeps_no_money_in_whatever_order_things_are_hea
 
 
 async def test_a_charge_that_was_not_noted_is_repeated_under_the_same_key(given: Any, gateway: Any) -> None:
-    async def lose_the_line() -> None:
-        raise ConnectionError("charged, but the answer was lost")
+    async def fall_over() -> None:
+        raise RuntimeError("charged, but we fell over")
 
-    gateway.after_charge = lose_the_line
+    gateway.after_charge = fall_over
     async with alone(gateway) as scenario:
         await tell(scenario, given, "placed", "reserved")
         assert scenario.published == []
@@ -93,10 +93,10 @@ async def test_a_charge_that_was_not_noted_is_repeated_under_the_same_key(given:
 
 
 async def test_a_charge_that_was_not_noted_before_the_cancellation_is_reversed(given: Any, gateway: Any) -> None:
-    async def lose_the_line() -> None:
-        raise ConnectionError("charged, but the answer was lost")
+    async def fall_over() -> None:
+        raise RuntimeError("charged, but we fell over")
 
-    gateway.after_charge = lose_the_line
+    gateway.after_charge = fall_over
     async with alone(gateway) as scenario:
         await tell(scenario, given, "placed", "reserved", "cancelled")
         await scenario.settle()
