@@ -1,0 +1,32 @@
+"""Parameters are refused where they are given, by name."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import isfinite
+
+from insula.kernel.clock import Clock, SystemClock
+
+
+def whole_number(owner: str, name: str, value: int) -> int:
+    """A count of at least one. Raises TypeError for anything but an int, ValueError for less than one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{owner}: {name}={value!r} is no whole number; write a count such as {name}=10")
+    if value < 1:
+        raise ValueError(f"{owner}: {name}={value} leaves no place for an item; write 1 or more")
+    return value
+
+
+def duration(owner: str, name: str, value: float | timedelta) -> float:
+    """Seconds more than zero. Raises TypeError for anything but a number or a timedelta, ValueError for the rest."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"{owner}: {name}={value!r} is no duration; write seconds or a timedelta")
+    if not isfinite(seconds) or seconds <= 0:
+        raise ValueError(f"{owner}: {name}={value!r} is no time that passes; write a number of seconds above zero")
+    return float(seconds)
+
+
+def clock_of(clock: Clock | None) -> Clock:
+    """The clock that was given, or the one that everything goes by."""
+    return clock or SystemClock()
