@@ -10,7 +10,7 @@ from insula.streams.blocking import BlockingEnd
 from insula.streams.end import ChannelEnd
 from insula.streams.errors import ChannelFull, SenderGone
 from insula.streams.overflow import Overflow
-from insula.streams.parameters import clock_of, whole_number
+from insula.streams.parameters import clock_of, strategy, whole_number
 from insula.streams.state import ChannelState
 from insula.streams.waiting import LoopWaiter
 
@@ -33,9 +33,8 @@ class Channel(ChannelEnd[T]):
     def __init__(
         self, size: int, *, overflow: Overflow = Overflow.BLOCK, name: str = "channel", clock: Clock | None = None
     ) -> None:
-        if not isinstance(overflow, Overflow):
-            raise TypeError(f"Channel: overflow={overflow!r} is no strategy; choose one of {list(Overflow)}")
-        super().__init__(ChannelState(name, whole_number("Channel", "size", size), overflow), clock_of(clock).monotonic)
+        size, overflow = whole_number("Channel", "size", size), strategy("Channel", overflow)
+        super().__init__(ChannelState(name, size, overflow), clock_of(clock).monotonic)
 
     @property
     def blocking(self) -> BlockingEnd[T]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Counters:
     """One look at a channel or a stage.
 
-    `entered` items came in, `left` went on, `dropped` went nowhere (no room, filtered out, diverted, discarded) and
-    `depth` are inside now. `waited_seconds`: how long items had to wait before they were let in, or on.
+    Of the items that `entered`, so many `left`, were `dropped` (no room, filtered out, diverted, discarded, or given up
+    when a flow was stopped) and are inside now (`depth`). A batch counts as many as it holds. `waited_seconds`: how
+    long what was there had to wait for room or permission.
     """
 
     name: str
@@ -19,3 +20,45 @@ class Counters:
     dropped: int
     depth: int
     waited_seconds: float
+
+
+class Tally:
+    """The counts of one stage in one run of a flow."""
+
+    __slots__ = ("dropped", "entered", "left", "waited_seconds")
+
+    def __init__(self) -> None:
+        self.entered = self.left = self.dropped = 0
+        self.waited_seconds = 0.0
+
+
+class Tallies:
+    """The counts of one stage over all runs of its flow, those that go on included."""
+
+    def __init__(self) -> None:
+        self._ended = Tally()
+        self._running: list[Tally] = []
+
+    def begin(self) -> Tally:
+        """Counts for one more run."""
+        tally = Tally()
+        self._running.append(tally)
+        return tally
+
+    def end(self, tally: Tally) -> None:
+        """The run is over; what was still inside went nowhere. Harmless if repeated."""
+        if tally not in self._running:
+            return
+        self._running.remove(tally)
+        self._ended.entered += tally.entered
+        self._ended.left += tally.left
+        self._ended.dropped += tally.entered - tally.left
+        self._ended.waited_seconds += tally.waited_seconds
+
+    def counters(self, name: str) -> Counters:
+        """The sums."""
+        tallies = [self._ended, *self._running]
+        entered, left = sum(tally.entered for tally in tallies), sum(tally.left for tally in tallies)
+        dropped = sum(tally.dropped for tally in tallies)
+        waited = sum(tally.waited_seconds for tally in tallies)
+        return Counters(name, entered, left, dropped, entered - left - dropped, waited)

@@ -24,15 +24,14 @@ class Overflow(Enum):
     """All that waits is dropped; the new item stays alone."""
 
 
-def make_room(overflow: Overflow, full: deque[T], item: T) -> int:
-    """Apply one of the three dropping strategies to a full buffer; returns how many items were dropped."""
+def make_room(overflow: Overflow, full: deque[T], item: T) -> list[T]:
+    """Apply one of the three dropping strategies to a full buffer; returns what was dropped."""
     if overflow is Overflow.DROP_NEWEST:
-        return 1
+        return [item]
     if overflow is Overflow.DROP_OLDEST:
-        full.popleft()
-        full.append(item)
-        return 1
-    dropped = len(full)
-    full.clear()
+        dropped = [full.popleft()]
+    else:
+        dropped = list(full)
+        full.clear()
     full.append(item)
     return dropped

@@ -6,6 +6,7 @@ from datetime import timedelta
 from math import isfinite
 
 from insula.kernel.clock import Clock, SystemClock
+from insula.streams.overflow import Overflow
 
 
 def whole_number(owner: str, name: str, value: int) -> int:
@@ -27,6 +28,18 @@ def duration(owner: str, name: str, value: float | timedelta) -> float:
     return float(seconds)
 
 
+def strategy(owner: str, overflow: Overflow) -> Overflow:
+    """One of the five. Raises TypeError for anything else."""
+    if not isinstance(overflow, Overflow):
+        raise TypeError(f"{owner}: overflow={overflow!r} is no strategy; choose one of {list(Overflow)}")
+    return overflow
+
+
 def clock_of(clock: Clock | None) -> Clock:
     """The clock that was given, or the one that everything goes by."""
     return clock or SystemClock()
+
+
+def callable_name(function: object) -> str:
+    """How a user's function is called in names of stages."""
+    return str(getattr(function, "__name__", type(function).__name__))

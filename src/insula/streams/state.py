@@ -110,7 +110,7 @@ class ChannelState(Generic[T]):
                 f"{self.name}: all {self.size} places are taken; send later, or choose another `overflow`"
             )
         else:
-            self.dropped += make_room(self.overflow, self.items, item)
+            self.dropped += len(make_room(self.overflow, self.items, item))
         return True
 
     def line_up(self, waiter: AnyWaiter, *, first: bool = False) -> AnyWaiter:
