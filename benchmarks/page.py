@@ -21,6 +21,7 @@ END = "<!-- end of figures -->"
 PACKAGES = (
     *("msgspec", "SQLAlchemy", "starlette", "uvicorn", "uvloop", "httptools"),
     *("eventsourcing", "fastapi", "faststream", "pydantic"),
+    *("anyio", "culsans", "janus"),
 )
 
 

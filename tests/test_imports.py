@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "insula.messages": MSGSPEC,
     "insula.modules": MSGSPEC,
     "insula.resilience": set(),
+    "insula.streams": set(),
     "insula.store.unit_of_work": MSGSPEC | SQLALCHEMY,
     "insula.messaging.bus": MSGSPEC | SQLALCHEMY,
     "insula.adapters.sqlite.database": MSGSPEC | SQLALCHEMY,

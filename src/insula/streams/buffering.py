@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from insula.streams.delivery import settle
+from insula.streams.delivery import Element, settle
 from insula.streams.errors import ChannelFull
 from insula.streams.overflow import Overflow, make_room
 from insula.streams.stage import Position, PumpingStage
@@ -24,18 +24,22 @@ class BufferStage(PumpingStage[Any]):
         return (self._fill,)
 
     async def _fill(self) -> None:
+        ready, tally, upstream, blocks = self.ready, self.tally, self.upstream[0], self._overflow is Overflow.BLOCK
         while True:
-            while self._overflow is Overflow.BLOCK and len(self.ready) >= self._size:
+            while blocks and len(ready) >= self._size:
                 await self.place(self.taken)
-            element = await self.upstream[0].pull()
-            self.tally.entered += 1
-            if len(self.ready) < self._size:
-                self.ready.append(element)
-            elif self._overflow is Overflow.FAIL:
-                raise ChannelFull(f"stage {self.name} of a flow: all {self._size} places are taken")
+            element = await upstream.pull()
+            tally.entered += 1
+            if len(ready) < self._size:
+                ready.append(element)
             else:
-                dropped = make_room(self._overflow, self.ready, element)
-                self.tally.dropped += len(dropped)
-                for lost in dropped:
-                    await settle(lost)
+                await self._overflow_with(element)
             self.arrived.set()
+
+    async def _overflow_with(self, element: Element[Any]) -> None:
+        if self._overflow is Overflow.FAIL:
+            raise ChannelFull(f"stage {self.name} of a flow: all {self._size} places are taken")
+        dropped = make_room(self._overflow, self.ready, element)
+        self.tally.dropped += len(dropped)
+        for lost in dropped:
+            await settle(lost)

@@ -84,7 +84,8 @@ class Plan:
                 except StopAsyncIteration:
                     break
                 yield element[0]
-                await settle(element)
+                if element[1]:
+                    await settle(element)
         except BaseException as error:
             for other in await last.stop():
                 error.add_note(f"While the flow was stopped: {other!r}")

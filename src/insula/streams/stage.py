@@ -123,7 +123,8 @@ class PumpingStage(Stage[T]):
 
     async def pull(self) -> Element[T]:
         """The next element that is ready; waits for one."""
-        await self.until_ready()
+        if not self.ready:
+            await self.until_ready()
         element = self.ready.popleft()
         self.taken.set()
         self.tally.left += 1
