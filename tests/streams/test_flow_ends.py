@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from insula.kernel import Failure
-from insula.streams import Flow
+from insula.streams import Channel, Flow, ReceiverGone
 
 PATIENCE_SECONDS = 30
 
@@ -209,6 +209,27 @@ async def test_the_thread_of_a_source_ends_and_cleans_up_when_the_flow_ends_earl
 
     assert await Flow.from_thread(read, ahead=2).take(3).run() == 3
     assert await asyncio.to_thread(closed.wait, PATIENCE_SECONDS)
+
+
+async def test_a_thread_of_a_source_that_is_made_to_end_is_no_end_of_the_flow() -> None:
+    def read() -> Iterator[int]:
+        yield 1
+        raise SystemExit(1)
+
+    with pytest.raises(Failure, match="its thread was ended"):
+        await Flow.from_thread(read).run()
+
+
+async def test_the_function_of_a_source_may_fail_at_channels_of_its_own() -> None:
+    def read() -> Iterator[int]:
+        other = Channel[int](1).blocking
+        other.cancel()
+        other.send(1)
+        yield 1
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(ReceiverGone):
+            await Flow.from_thread(read).run()
 
 
 async def test_an_error_on_the_thread_of_a_source_arrives_as_it_is() -> None:

@@ -30,7 +30,7 @@ class BlockingEnd(ChannelEnd[T]):
         Raises DeadlineExceeded when the time is up (the item was not sent), ChannelClosed after `close`, ReceiverGone
         after `cancel` or once the receiver's loop is closed, RuntimeError where an event loop would have to wait.
         """
-        state = self._state
+        state, until = self._state, self._until(timeout)
         waiter = None
         placed = True
         with state.lock:
@@ -40,7 +40,7 @@ class BlockingEnd(ChannelEnd[T]):
             else:
                 woken, waiter = [], state.line_up(self._waiter(sends=True))
         if waiter is not None:
-            waited = self._stand_in_line(waiter, timeout)
+            waited = self._stand_in_line(waiter, until)
             with state.lock:
                 state.waited_seconds += waited
                 placed = state.use_place(waiter, item)
@@ -56,7 +56,7 @@ class BlockingEnd(ChannelEnd[T]):
         or failed or its loop is closed, ChannelClosed after `cancel`, RuntimeError where an event loop would have to
         wait.
         """
-        state = self._state
+        state, until = self._state, self._until(timeout)
         waiter: ThreadWaiter | None = None
         while True:
             with state.lock:
@@ -67,7 +67,7 @@ class BlockingEnd(ChannelEnd[T]):
             if isinstance(found, tuple):
                 return found[0]
             waiter = found
-            self._stand_in_line(waiter, timeout)
+            self._stand_in_line(waiter, until)
 
     def __iter__(self) -> BlockingEnd[T]:
         return self
@@ -89,17 +89,20 @@ class BlockingEnd(ChannelEnd[T]):
             f"{self._state.name}: `blocking` would stop the event loop here; await `send` or `receive` instead"
         )
 
-    def _stand_in_line(self, waiter: ThreadWaiter, timeout: float | timedelta | None) -> float:
-        now = self._now
-        started = now()
-        until = inf if timeout is None else started + duration(self._state.name, "timeout", timeout)
+    def _until(self, timeout: float | timedelta | None) -> float:
+        return inf if timeout is None else self._now() + duration(self._state.name, "timeout", timeout)
+
+    def _stand_in_line(self, waiter: ThreadWaiter, until: float) -> float:
+        started = self._now()
         try:
-            while not waiter.wait(min(_LOOK_SECONDS, until - now())):
+            while not waiter.wait(min(_LOOK_SECONDS, until - self._now())):
                 if self._state.loop_is_lost():
                     self._lose_loop()
-                if now() >= until:
-                    raise DeadlineExceeded(f"{self._state.name}: nothing moved within {timeout}")
+                if self._now() >= until:
+                    raise DeadlineExceeded(
+                        f"{self._state.name}: nothing moved within {self._now() - started:g} seconds"
+                    )
         except BaseException:
             self._leave(waiter)
             raise
-        return now() - started
+        return self._now() - started

@@ -29,19 +29,19 @@ class ChannelEnd(Generic[T]):
         """
         with self._state.lock:
             woken = self._state.close(None, discard=discard)
-        self._wake(woken)
+        self._wake(woken, _here())
 
     def fail(self, error: BaseException) -> None:
         """As `close`, for a sender that cannot go on: receivers get `SenderGone` with `error` as its cause."""
         with self._state.lock:
             woken = self._state.close(error, discard=False)
-        self._wake(woken)
+        self._wake(woken, _here())
 
     def cancel(self) -> None:
         """Say that nothing more will be received. What waits is dropped; whoever sends gets `ReceiverGone`."""
         with self._state.lock:
             woken = self._state.cancel()
-        self._wake(woken)
+        self._wake(woken, _here())
 
     def counters(self) -> Counters:
         """What passed until now."""
@@ -87,3 +87,10 @@ class ChannelEnd(Generic[T]):
             self._state.leave(waiter)
             woken = self._state.settle()
         self._wake(woken, here)
+
+
+def _here() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

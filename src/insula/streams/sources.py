@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextvars import copy_context
 from typing import Any
 
+from insula.kernel.errors import Failure
 from insula.streams.blocking import BlockingEnd
 from insula.streams.channel import Channel
 from insula.streams.delivery import Delivery, Element, Receipt
@@ -146,8 +147,10 @@ class ThreadSource(Stage[Any]):
         try:
             value = await self._channel.receive()
         except SenderGone as end:
-            if not isinstance(end.__cause__, Exception):
+            if end.__cause__ is None:
                 raise StopAsyncIteration from None
+            if not isinstance(end.__cause__, Exception):
+                raise Failure(f"stage {self.name} of a flow: its thread was ended") from end.__cause__
             self.explain(end.__cause__)
             raise end.__cause__ from None
         self.tally.entered += 1
@@ -165,14 +168,22 @@ def _send_all(function: Callable[[], Iterable[Any]], end: BlockingEnd[Any]) -> N
         items = function()
         try:
             for item in items:
-                end.send(item)
+                if not _sent(end, item):
+                    return
         finally:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-    except ReceiverGone:
-        pass
     except BaseException as error:
         end.fail(error)
     else:
         end.close()
+
+
+def _sent(end: BlockingEnd[Any], item: Any) -> bool:
+    # Only here does it mean that the flow has ended: a function may have channels of its own.
+    try:
+        end.send(item)
+    except ReceiverGone:
+        return False
+    return True

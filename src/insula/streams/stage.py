@@ -112,7 +112,7 @@ class PumpingStage(Stage[T]):
         self.ready: deque[Element[T]] = deque()
         self.arrived = Signal()
         self.taken = Signal()
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: dict[asyncio.Task[Any], None] = {}  # ordered: they are cancelled in the order of their start
         self.pumping = 0
         self.failure: Exception | None = None
         self._started = False
@@ -157,8 +157,8 @@ class PumpingStage(Stage[T]):
     def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Run it as a task of this stage."""
         task = asyncio.create_task(work, name=f"insula flow: {self.name}")
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
         return task
 
     async def place(self, ring: Signal) -> None:
