@@ -75,6 +75,17 @@ async def test_nobody_overtakes_a_sender_who_waits() -> None:
     assert received == [0, 1, 2]
 
 
+async def test_nobody_overtakes_a_sender_who_was_woken_and_has_not_run_yet() -> None:
+    channel = await full(2)
+    first = await begun(channel.send(2))
+    assert [await channel.receive(), await channel.receive()] == [0, 1]
+    second, third = asyncio.create_task(channel.send(3)), asyncio.create_task(channel.send(4))
+    with pytest.raises(ChannelFull):
+        channel.send_nowait(5)
+    await asyncio.gather(first, asyncio.wait_for(channel.receive(), 10), second, third)
+    assert await drained(channel) == [3, 4]
+
+
 async def test_a_full_channel_that_fails_refuses_the_item() -> None:
     channel = await full(2, Overflow.FAIL)
     with pytest.raises(ChannelFull, match="all 2 places are taken"):

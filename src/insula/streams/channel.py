@@ -72,10 +72,14 @@ class Channel(ChannelEnd[T]):
                 self._use_place(waiter, item)
                 return
             waiter.granted = False
-            state.limit += 1
+            state.granted -= 1
+            if not state.granted:
+                state.limit = state.size
         state.items.append(item)
         if state.receivers:
             state.grant_next_receiver().wake()
+        if state.senders:
+            self._wake(state.settle(), state.loop)
 
     def send_nowait(self, item: T) -> None:
         """Send an item from a callback on the loop; raises ChannelFull where `send` would wait."""

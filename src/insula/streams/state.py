@@ -36,14 +36,14 @@ _NO_LOOP = cast("asyncio.AbstractEventLoop", _NoLoop())
 class ChannelState(Generic[T]):
     """The buffer, the two lines, and how far somebody may go without looking at them.
 
-    Whoever finds fewer items than `limit` may add one: it is the size less the places kept for woken senders, or zero
-    once the channel has ended. Whoever finds more than `promised` may take one: that many are kept for woken receivers.
-    Nobody waits while it could go on. As long as one loop alone uses an open channel whose senders wait, it goes
-    without the lock; `guarded` says that it may not.
+    Whoever finds fewer items than `limit` may add one: that is the size, or zero while a place is kept for a woken
+    sender (`granted` counts those), who must not be overtaken, and once the channel has ended. Whoever finds more than
+    `promised` may take one: that many are kept for woken receivers. As long as one loop alone uses an open channel
+    whose senders wait, it goes without the lock; `guarded` says that it may not.
     """
 
     __slots__ = (
-        *("lock", "name", "size", "overflow", "items", "limit", "promised", "senders", "receivers"),
+        *("lock", "name", "size", "overflow", "items", "limit", "granted", "promised", "senders", "receivers"),
         *("ended", "closed", "cancelled", "failure", "lost_loop", "received", "dropped", "waited_seconds"),
         *("shared", "guarded", "loop", "loop_thread", "loop_sends", "loop_receives"),
         *("thread_sends", "thread_receives", "landing", "__weakref__"),
@@ -66,7 +66,7 @@ class ChannelState(Generic[T]):
         for held in (self.items, self.senders, self.receivers, self.landing):
             held.clear()
         self.limit = 0 if self.ended else self.size
-        self.promised = self.received = self.dropped = 0
+        self.granted = self.promised = self.received = self.dropped = 0
         self.waited_seconds = 0.0
         self.loop: asyncio.AbstractEventLoop = _NO_LOOP
         self.loop_thread = 0
@@ -186,7 +186,7 @@ class ChannelState(Generic[T]):
     def settle(self) -> list[Waiter]:
         """Keep places and items for those in line, first come first; returns whom to wake. After every change."""
         woken: list[Waiter] = []
-        while self.senders and len(self.items) < self.limit:
+        while self.senders and len(self.items) + self.granted < self.size:
             woken.append(self.grant_next_sender())
         while self.receivers and len(self.items) > self.promised:
             woken.append(self.grant_next_receiver())
@@ -196,7 +196,8 @@ class ChannelState(Generic[T]):
 
     def grant_next_sender(self) -> Waiter:
         """Keep a place for the sender who waits longest."""
-        self.limit -= 1
+        self.granted += 1
+        self.limit = 0
         waiter = self.senders.popleft()
         waiter.granted = True
         return waiter
@@ -230,8 +231,10 @@ class ChannelState(Generic[T]):
         waiter.granted = False
         if not waiter.sends:
             self.promised -= 1
-        elif not self.ended:
-            self.limit += 1
+            return
+        self.granted -= 1
+        if not self.granted and not self.ended:
+            self.limit = self.size
 
     def _forget_waiters_of_the_loop(self) -> None:
         for waiter in [*self.landing, *self.senders, *self.receivers]:
