@@ -24,7 +24,7 @@ class Channel(ChannelEnd[T]):
     nothing, a cancelled `receive` has taken nothing. In a forked child the channel begins empty.
 
     Parameters: `size`, the most items that ever wait in it; `overflow`, what happens when it is full (default: the
-    sender waits); `name`, for errors and counters; `clock`, measures waiting (default: the system's).
+    sender waits); `name`, for errors and counters; `clock`, measures waiting (default: that of the process).
     Raises TypeError or ValueError for a size that is no count of at least one.
     """
 

@@ -38,7 +38,7 @@ class Flow(Generic[T]):
     stage. Leave an `async for` early only within `contextlib.aclosing(aiter(flow))`, or end the flow with `take`.
 
     Parameters: `source`, async or plain iterable; a plain one must not block (see `from_thread`); `clock` for all that
-    has to do with time (default: the system's).
+    has to do with time (default: that of the process).
     """
 
     __slots__ = ("plan",)

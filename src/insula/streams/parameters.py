@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from math import isfinite
 
-from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.clock import Clock
+from insula.kernel.context import clock_of_process
 from insula.streams.overflow import Overflow
 
 
@@ -36,8 +37,8 @@ def strategy(owner: str, overflow: Overflow) -> Overflow:
 
 
 def clock_of(clock: Clock | None) -> Clock:
-    """The clock that was given, or the one that everything goes by."""
-    return clock or SystemClock()
+    """The clock that was given, or that of the running process."""
+    return clock or clock_of_process()
 
 
 def callable_name(function: object) -> str:
