@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from insula.resilience import (
+    Chaos,
     CircuitBreaker,
     ConstantBackoff,
     ExponentialBackoff,
+    Fallback,
     ResiliencePipeline,
     Retry,
     RetryBudget,
@@ -56,6 +58,12 @@ CASES: list[tuple[Any, dict[str, Any], str, list[Any]]] = [
     (CircuitBreaker, RATE | {"window_calls": 5}, "minimum_calls", [6, 0, True]),
     (CircuitBreaker, {}, "on", [BaseException, "OSError"]),
     (CircuitBreaker, {}, "excluding", [GeneratorExit, 3]),
+    (Fallback, {}, "answer", [[], {}, set(), bytearray(), list, dict]),
+    (Fallback, {"answer": 0}, "on", [(), BaseException, KeyboardInterrupt, "OSError", 3, (OSError, 3)]),
+    (Chaos, {"error": OSError}, "when", [*NO_SHARES, None, list]),
+    (Chaos, {"when": 0.5}, "latency_seconds", [-1, 0, float("nan"), True, "2"]),
+    (Chaos, {"when": 0.5}, "error", [None, OSError(), KeyboardInterrupt, "OSError"]),
+    (Chaos, {"when": 0.5, "error": OSError}, "enabled", [None, 1, "yes", bool]),
     (CircuitBreaker, {}, "name", ["", 3]),
     (CircuitBreaker, {}, "listener", [3, "log"]),
 ]

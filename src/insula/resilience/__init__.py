@@ -5,8 +5,10 @@ Others reach the events as `insula.resilience.events`.
 
 from insula.resilience.attempts import Attempt, attempts_of
 from insula.resilience.backoff import Backoff, ConstantBackoff, ExponentialBackoff
+from insula.resilience.chaos import Chaos
 from insula.resilience.circuit import CircuitOpen, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_breaker import CircuitBreaker
+from insula.resilience.fallback import Fallback
 from insula.resilience.pipeline import ResiliencePipeline
 from insula.resilience.policy import Policy
 from insula.resilience.retry import Retry
@@ -16,11 +18,13 @@ from insula.resilience.timeout import TimedOut, Timeout
 __all__ = [
     "Attempt",
     "Backoff",
+    "Chaos",
     "CircuitBreaker",
     "CircuitOpen",
     "CircuitSnapshot",
     "ConstantBackoff",
     "ExponentialBackoff",
+    "Fallback",
     "Policy",
     "ResiliencePipeline",
     "Retry",

@@ -74,4 +74,55 @@ class Refused(Event):
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hedged(Event):
+    """A call was slow, and another attempt begins beside it.
+
+    Parameters: `function`, what was called; `attempt`, the number of the one that begins, from 2; `after_seconds`, how
+    long the call had been running.
+    """
+
+    function: str
+    attempt: int
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeWon(Event):
+    """A later attempt answered before the first. Parameters: as `Hedged`; `after_seconds`, when the answer came."""
+
+    function: str
+    attempt: int
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeSkipped(Event):
+    """A call was slow, and no other attempt began. Parameters: `function`, what was called; `because`."""
+
+    function: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack(Event):
+    """A fallback answers in place of a call. Parameters: `function`, what was called; `error`, which it answers."""
+
+    function: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Injected(Event):
+    """Chaos strikes a call.
+
+    Parameters: `function`, what was called; `latency_seconds`, how long it waits; `error`, what it then raises, None if
+    the call takes place.
+    """
+
+    function: str
+    latency_seconds: float
+    error: Exception | None
+
+
 Listener: TypeAlias = Callable[[Event], object]
