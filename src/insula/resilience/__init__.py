@@ -9,6 +9,8 @@ from insula.resilience.chaos import Chaos
 from insula.resilience.circuit import CircuitOpen, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_breaker import CircuitBreaker
 from insula.resilience.fallback import Fallback
+from insula.resilience.hedge import Hedge
+from insula.resilience.hedge_state import HedgeSnapshot
 from insula.resilience.pipeline import ResiliencePipeline
 from insula.resilience.policy import Policy
 from insula.resilience.retry import Retry
@@ -25,6 +27,8 @@ __all__ = [
     "ConstantBackoff",
     "ExponentialBackoff",
     "Fallback",
+    "Hedge",
+    "HedgeSnapshot",
     "Policy",
     "ResiliencePipeline",
     "Retry",

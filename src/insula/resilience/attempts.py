@@ -10,6 +10,7 @@ from insula.kernel.errors import Rejection
 from insula.kernel.randomness import Randomness
 from insula.resilience.backoff import Backoff
 from insula.resilience.events import GaveUp, Retried
+from insula.resilience.notes import leave_note, shown
 from insula.resilience.policy import Tell
 from insula.resilience.retry_budget import Tokens
 
@@ -33,8 +34,8 @@ class Attempt:
     delay: float | None
 
     def __str__(self) -> str:
-        shown = _shown(self.error) if self.duration is None else f"{_shown(self.error)} after {self.duration:.3g} s"
-        return shown if self.delay is None else f"{shown}, waited {self.delay:.3g} s"
+        text = shown(self.error) if self.duration is None else f"{shown(self.error)} after {self.duration:.3g} s"
+        return text if self.delay is None else f"{text}, waited {self.delay:.3g} s"
 
 
 def attempts_of(error: BaseException) -> tuple[Attempt, ...]:
@@ -123,7 +124,8 @@ class Attempts:
         if because is _OTHER_ERROR and not self._attempts:
             return  # an error like any other; nothing of us shows on it
         attempts = [*self._attempts, Attempt(error, self._lasted(now), None)]
-        _leave(error, attempts, f"{self._policy}: {_counted(attempts)}; {because}")
+        _keep(error, attempts)
+        leave_note(error, self._policy, f"{_counted(attempts)}; {because}")
         if because is not _OTHER_ERROR and self._tell is not None:
             self._tell(GaveUp(self._policy, self._function, len(attempts), because, error))
 
@@ -146,27 +148,16 @@ def _chain(error: Exception, before: Sequence[Attempt]) -> None:
     error.__context__ = before[-1].error
 
 
-def _leave(error: Exception, attempts: Sequence[Attempt], note: str) -> None:
-    # Into the dictionary, which every exception has: classes may refuse attributes (frozen dataclasses do).
-    fields = error.__dict__
+def _keep(error: Exception, attempts: Sequence[Attempt]) -> None:
     # The last attempt is kept without the error: it would hold itself, and with it every frame that it came through.
     *before, last = attempts
-    fields[_KEPT] = (*before, Attempt(_NOBODY, last.duration, None))
-    notes = fields.get("__notes__")
-    mine = note.partition(":")[0] + ": "
-    others = [each for each in notes if not str(each).startswith(mine)] if isinstance(notes, list) else []
-    fields["__notes__"] = [*others, note]  # one error that is raised again and again does not grow
+    error.__dict__[_KEPT] = (*before, Attempt(_NOBODY, last.duration, None))
 
 
 _NOBODY = Exception("the error that this is kept on")
 
 
 def _counted(attempts: Sequence[Attempt]) -> str:
-    shown = "; ".join(str(each) for each in attempts[-5:])
+    last = "; ".join(str(each) for each in attempts[-5:])
     more = f"{len(attempts) - 5} before, then " if len(attempts) > 5 else ""
-    return f"{len(attempts)} {'attempt' if len(attempts) == 1 else 'attempts'}: {more}{shown}"
-
-
-def _shown(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return f"{len(attempts)} {'attempt' if len(attempts) == 1 else 'attempts'}: {more}{last}"

@@ -41,6 +41,14 @@ def share(policy: str, name: str, value: float, *, most: float = 1.0) -> float:
     return number
 
 
+def percent(policy: str, name: str, value: float) -> float:
+    """A percentage from 50 to below 100, for what only the slow end of something is about."""
+    number = _number(policy, name, value, "a percentage")
+    if not 50 <= number < 100:
+        raise ValueError(f"{policy}: {name}={value!r} is out of range; write 50 or more and less than 100, such as 95")
+    return number
+
+
 def amount(policy: str, name: str, value: float, *, least: float = 0.0) -> float:
     """A finite number of at least `least`."""
     number = _number(policy, name, value, "a number")
