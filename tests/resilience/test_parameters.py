@@ -13,6 +13,7 @@ from insula.resilience import (
     ConstantBackoff,
     ExponentialBackoff,
     Fallback,
+    Hedge,
     ResiliencePipeline,
     Retry,
     RetryBudget,
@@ -21,6 +22,7 @@ from insula.resilience import (
 
 NO_DURATIONS = [0, -1, float("nan"), float("inf"), True, "2", None, timedelta(0)]
 NO_COUNTS = [0, -1, 1.5, float("nan"), True, "3"]
+HEDGE: dict[str, Any] = {"after_seconds": 1, "idempotent": True}
 NO_SHARES = [0, -0.1, 1.1, float("nan"), True, "0.5"]
 RATE: dict[str, Any] = {"failure_rate": 0.5}
 
@@ -58,6 +60,11 @@ CASES: list[tuple[Any, dict[str, Any], str, list[Any]]] = [
     (CircuitBreaker, RATE | {"window_calls": 5}, "minimum_calls", [6, 0, True]),
     (CircuitBreaker, {}, "on", [BaseException, "OSError"]),
     (CircuitBreaker, {}, "excluding", [GeneratorExit, 3]),
+    (Hedge, HEDGE, "after_seconds", [*NO_DURATIONS[:-2], timedelta(0)]),
+    (Hedge, HEDGE | {"after_seconds": None}, "after_percentile", [None, 0.95, 49, 100, float("nan"), True, "95"]),
+    (Hedge, HEDGE, "idempotent", [False, None, 1, "yes"]),
+    (Hedge, HEDGE, "attempts", [*NO_COUNTS, 1]),
+    (Hedge, HEDGE, "budget", [*NO_SHARES, None]),
     (Fallback, {}, "answer", [[], {}, set(), bytearray(), list, dict]),
     (Fallback, {"answer": 0}, "on", [(), BaseException, KeyboardInterrupt, "OSError", 3, (OSError, 3)]),
     (Chaos, {"error": OSError}, "when", [*NO_SHARES, None, list]),

@@ -4,7 +4,18 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, assert_type
 
-from insula.resilience import CircuitBreaker, ConstantBackoff, ExponentialBackoff, ResiliencePipeline, Retry, Timeout
+from insula.resilience import (
+    Chaos,
+    CircuitBreaker,
+    ConstantBackoff,
+    ExponentialBackoff,
+    Fallback,
+    Hedge,
+    ResiliencePipeline,
+    Retry,
+    RetryBudget,
+    Timeout,
+)
 
 payments = ResiliencePipeline(
     Timeout(timedelta(seconds=2)),
@@ -23,6 +34,18 @@ def look_up(card: str) -> int:
     return len(card)
 
 
+@Fallback(0, on=ConnectionError)
+@Hedge(timedelta(milliseconds=50), idempotent=True, budget=RetryBudget(0.1))
+async def price(article: str) -> int:
+    return len(article)
+
+
+@Fallback(lambda error: f"{error}")
+@Chaos(0.1, latency_seconds=2, error=ConnectionError, enabled=lambda: True)
+def stock(article: str) -> str:
+    return article
+
+
 class Client:
     @CircuitBreaker()
     async def get(self, path: str) -> int:
@@ -37,6 +60,9 @@ async def use() -> None:
     await assert_type(charge("card", 3, key="k"), Coroutine[Any, Any, bytes])
     assert_type(look_up("card"), int)
     assert_type(await Client().get("/"), int)
+    await assert_type(price("a"), Coroutine[Any, Any, int])
+    assert_type(stock("a"), str)
+    assert_type(await Hedge(after_percentile=95, idempotent=True).call(price, "a"), int)
     assert_type(payments.call(legacy, 3), str)
     assert_type(await payments.call(charge, "card", amount=3), bytes)
     for attempt in Retry(on=lambda error: error.args == ()):
@@ -52,6 +78,8 @@ async def misuse() -> None:
     look_up("card", 2)  # refused: one too many
     payments.call(legacy, "3")  # refused: an argument of another type
     await payments.call(legacy, 3)  # refused: the result is no coroutine
+    await price(3)  # refused: an argument of another type
+    stock()  # refused: one is missing
 
 
 Retry()  # refused: what to retry has no default
@@ -60,3 +88,8 @@ Retry(on=OSError, attempts="3")  # refused: a number is a number
 ExponentialBackoff(jitter="some")  # refused: no such jitter
 ResiliencePipeline(OSError)  # refused: that is no policy
 CircuitBreaker(excluding=3)  # refused: that is no class
+Hedge(0.05)  # refused: whether a call is idempotent has no default
+Hedge(0.05, idempotent=False)  # refused: then it is not hedged
+Hedge(0.05, idempotent=True, budget="0.1")  # refused: a share is a number
+Fallback(0, on=KeyboardInterrupt)  # refused: that is not an Exception
+Chaos(0.1, error=ConnectionError())  # refused: one error for all calls
