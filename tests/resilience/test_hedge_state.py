@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from insula.kernel import SeededRandomness, new_process, process_state
-from insula.resilience import ConstantBackoff, Hedge, ResiliencePipeline, Retry, RetryBudget
+from insula.resilience import ConstantBackoff, Hedge, ResiliencePipeline, Retry, RetryBudget, TimedOut, Timeout
 from insula.resilience.events import Hedged, HedgeSkipped, HedgeWon
 from insula.testing import VirtualClock
 from support.replicas import Replicas
@@ -73,7 +73,17 @@ async def test_a_first_attempt_that_lost_counts_as_slow(clock: VirtualClock) -> 
     assert (hedge.snapshot().after_seconds or 0) >= 1.0
 
 
-async def test_failures_say_nothing_of_how_long_calls_take(clock: VirtualClock) -> None:
+async def test_so_does_a_call_that_ran_out_of_time(clock: VirtualClock) -> None:
+    hedge = Hedge(after_percentile=90, idempotent=True)
+    for _ in range(100):
+        await clock.run(hedge.call(clock.sleep, 1.0))
+    for _ in range(25):
+        with pytest.raises(TimedOut):
+            await clock.run(ResiliencePipeline(Timeout(2), hedge).call(clock.sleep, 9.0))
+    assert (hedge.snapshot().after_seconds or 0) >= 2.0
+
+
+async def test_quick_failures_say_nothing_of_how_long_calls_take(clock: VirtualClock) -> None:
     hedge = Hedge(after_percentile=95, idempotent=True)
     for _ in range(100):
         await clock.run(hedge.call(clock.sleep, 1.0))

@@ -96,8 +96,8 @@ class HedgedCall:
     def over(self) -> None:
         """The call ends: remember how long its first attempt took, or at least took, and forget its errors."""
         took = self._state.clock.monotonic() - self._began
-        # A failure says nothing of slowness. What was cancelled counts once it was slower than most: a percentile asks
-        # no more of it; without it, those that always lose would never be seen to be slow.
-        if 1 not in self._errors and (self._answered or took >= self._after):
+        # Whatever became of it, a first attempt that was not done by then was slower than most, and a percentile asks
+        # no more; without those that lose, nobody would ever be seen to be slow. A quick failure says nothing.
+        if self._answered or took >= self._after:
             self._state.observe(took)
         self._errors.clear()
