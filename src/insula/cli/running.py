@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from insula.boundaries import CheckUnavailable, crossings
+from insula.boundaries import CheckUnavailable, crossings, policy_problems
 from insula.cli.options import Config, Directory, Host, Json, Port, Target, configured
 from insula.cli.output import FAILED, explained, print_json, say
 from insula.cli.target import find_system
@@ -62,8 +62,9 @@ def _run(main: Any) -> None:
 def check(target: Target = None, config: Config = None, as_json: Json = False) -> None:
     """Put the system together without starting it, and report every problem. Exit code 1 if there are any.
 
-    A problem is what does not fit together, a migration that cannot be one, and an import from one module's package
-    past another's contract. `insula doctor` compares with the files that are there.
+    A problem is what does not fit together, a migration that cannot be one, an import from one module's package past
+    another's contract, and a resilience policy at the top of a file that does not do what it looks like.
+    `insula doctor` compares with the files that are there.
 
     Example: insula check shop.system:shop
     """
@@ -78,6 +79,7 @@ def check(target: Target = None, config: Config = None, as_json: Json = False) -
     else:
         heading = f"{system.name}: does not hold together"
         problems += migration_problems(system)
+        problems += [str(problem) for problem in policy_problems(system)]
         try:
             problems += [str(crossing) for crossing in crossings(system)]
         except CheckUnavailable as error:

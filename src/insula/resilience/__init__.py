@@ -11,6 +11,7 @@ from insula.resilience.circuit_breaker import CircuitBreaker
 from insula.resilience.fallback import Fallback
 from insula.resilience.hedge import Hedge
 from insula.resilience.hedge_state import HedgeSnapshot
+from insula.resilience.linting import Finding, lint
 from insula.resilience.pipeline import ResiliencePipeline
 from insula.resilience.policy import Policy
 from insula.resilience.retry import Retry
@@ -27,6 +28,7 @@ __all__ = [
     "ConstantBackoff",
     "ExponentialBackoff",
     "Fallback",
+    "Finding",
     "Hedge",
     "HedgeSnapshot",
     "Policy",
@@ -37,4 +39,5 @@ __all__ = [
     "TimedOut",
     "Timeout",
     "attempts_of",
+    "lint",
 ]

@@ -85,7 +85,7 @@ class CircuitBreaker(Policy):
             asks_others=shared is not None,
         )
         self.shadow = shadow
-        self._on = error_classes(kind, "on", on)
+        self.on = error_classes(kind, "on", on)
         self._answers: tuple[type[Exception], ...] = (Rejection, *error_classes(kind, "excluding", excluding))
         self.circuits: PerProcess[Circuit] = PerProcess(lambda: Circuit(self.name, rules, shadow=shadow, shared=shared))
 
@@ -93,7 +93,7 @@ class CircuitBreaker(Policy):
         """What an error says about the callee."""
         if not isinstance(error, Exception):
             return _NEITHER
-        if isinstance(error, self._answers) or not isinstance(error, self._on):
+        if isinstance(error, self._answers) or not isinstance(error, self.on):
             return _SUCCESS
         return _FAILURE
 

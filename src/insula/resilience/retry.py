@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from insula.kernel.errors import Rejection
 from insula.resilience.attempts import Attempts, Match
 from insula.resilience.backoff import AnyBackoff, Backoff, ExponentialBackoff, backoff_of
 from insula.resilience.events import Listener
@@ -13,6 +14,7 @@ from insula.resilience.parameters import ErrorClasses, error_classes, whole
 from insula.resilience.policy import Function, Machine, Policy, Tell, machine, name_of
 from insula.resilience.retry_budget import RetryBudget, Tokens
 
+Rules: TypeAlias = list[tuple[tuple[type[Exception], ...], Backoff]]
 Errors: TypeAlias = ErrorClasses | Callable[[Exception], bool] | Mapping[type[Exception], AnyBackoff]
 
 
@@ -48,7 +50,19 @@ class Retry(Policy):
             raise TypeError(f"{kind}: budget={budget!r} is none; write budget=RetryBudget(ratio=0.2)")
         self.attempts = whole(kind, "attempts", attempts)
         self.budget = budget
-        self._match = _matching(kind, on, ExponentialBackoff() if backoff is None else backoff_of(kind, backoff))
+        wait = ExponentialBackoff() if backoff is None else backoff_of(kind, backoff)
+        if callable(on) and not isinstance(on, type):
+            rules: Rules = [((), wait)]
+            self._match: Match = _by_predicate(on, wait)
+        else:
+            rules = _rules(kind, on, wait)
+            self._match = _matching(rules)
+        self.on = tuple(each for classes, _ in rules for each in classes)
+        self.backoffs = tuple(each for _, each in rules)
+
+    def backoff_for(self, error: Exception) -> Backoff | None:
+        """The rule for waiting after an error; None if it is not one to retry."""
+        return None if isinstance(error, Rejection) else self._match(error)
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Try again, holding the thread between attempts."""
@@ -174,16 +188,23 @@ class Block:
         return self.delay is not None
 
 
-def _matching(kind: str, on: object, backoff: Backoff) -> Match:
+def _by_predicate(predicate: Callable[[Exception], bool], backoff: Backoff) -> Match:
+    return lambda error: backoff if predicate(error) else None
+
+
+def _rules(kind: str, on: object, backoff: Backoff) -> Rules:
+    """Classes of errors, each with its backoff."""
     if isinstance(on, Mapping):
-        if not on:
-            raise ValueError(f"{kind}: on= is empty; write such as on=ConnectionError")
         rules = [(error_classes(kind, "on", each), backoff_of(kind, rule)) for each, rule in on.items()]
-        return lambda error: next((rule for classes, rule in rules if isinstance(error, classes)), None)
-    if callable(on) and not isinstance(on, type):
-        predicate = on
-        return lambda error: backoff if predicate(error) else None
-    classes = error_classes(kind, "on", on)
-    if not classes:
+    else:
+        rules = [(error_classes(kind, "on", on), backoff)]
+    if not any(classes for classes, _ in rules):
         raise ValueError(f"{kind}: on= is empty; write such as on=ConnectionError")
+    return rules
+
+
+def _matching(rules: Rules) -> Match:
+    if len(rules) > 1:
+        return lambda error: next((rule for classes, rule in rules if isinstance(error, classes)), None)
+    ((classes, backoff),) = rules
     return lambda error: backoff if isinstance(error, classes) else None

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from insula.kernel import Unavailable
+from insula.resilience import (
+    Chaos,
+    CircuitBreaker,
+    CircuitOpen,
+    ConstantBackoff,
+    ExponentialBackoff,
+    Fallback,
+    Hedge,
+    Policy,
+    ResiliencePipeline,
+    Retry,
+    RetryBudget,
+    Timeout,
+    lint,
+)
+
+USUAL: Any = (ConnectionError, TimeoutError)
+
+
+class Bulkhead(Policy):
+    """Stands for the policy of that name."""
+
+
+class BulkheadFull(Unavailable):
+    """Stands for its refusal."""
+
+
+class NotThere(Exception):
+    """An error that is part of the contract."""
+
+
+def rules(*policies: Policy) -> list[str]:
+    return [finding.rule for finding in lint(ResiliencePipeline(*policies))]
+
+
+def hedge(after_seconds: float = 0.05, **parameters: Any) -> Hedge:
+    return Hedge(after_seconds, idempotent=True, **parameters)
+
+
+def growing(**parameters: Any) -> ExponentialBackoff:
+    return ExponentialBackoff(1, jitter="none", **parameters)
+
+
+MISTAKES: dict[str, list[tuple[Policy, ...]]] = {
+    "nested-retries": [
+        (Retry(on=USUAL), Retry(on=USUAL)),
+        (Retry(on=OSError), CircuitBreaker(), Retry(on=ConnectionError)),
+        (Retry(on=NotThere), ResiliencePipeline(Timeout(1), Retry(on={NotThere: ConstantBackoff(0)}))),
+        (Retry(on=lambda error: isinstance(error, TimeoutError)), Retry(on=TimeoutError)),
+    ],
+    "retry-of-open-circuit": [
+        (Retry(on=Exception), CircuitBreaker()),
+        (Retry(on=(ConnectionError, Unavailable)), Timeout(1), CircuitBreaker()),
+        (Retry(on=lambda _: True), CircuitBreaker()),
+        (Timeout(5), Retry(on={ConnectionError: growing(), Exception: ConstantBackoff(0)}), CircuitBreaker()),
+    ],
+    "backoff-without-time": [
+        (Timeout(3), Retry(on=USUAL, attempts=3, backoff=growing())),
+        (Timeout(9), Timeout(2), Retry(on=USUAL, attempts=9, backoff=lambda attempt: 0.1 * attempt)),
+        (Timeout(1), Retry(on={OSError: ConstantBackoff(0.1), NotThere: ConstantBackoff(1)})),
+        (Timeout(5), ResiliencePipeline(Retry(on=USUAL, backoff=ExponentialBackoff(10, jitter="equal")))),
+    ],
+    "timeout-without-effect": [
+        (Timeout(2), Timeout(3)),
+        (Timeout(2), CircuitBreaker(), Timeout(2)),
+    ],
+    "no-time-to-retry": [
+        (Timeout(2), Retry(on=USUAL), Timeout(2)),
+        (Timeout(2), Retry(on=USUAL), CircuitBreaker(), Timeout(10)),
+    ],
+    "hedge-never-begins": [
+        (Timeout(1), hedge(1)),
+        (hedge(2), Timeout(1)),
+    ],
+    "hedge-around-retry": [(hedge(), Retry(on=USUAL))],
+    "hedge-without-budget": [(hedge(budget=1.0),), (hedge(budget=RetryBudget(2)),)],
+    "fallback-hides-errors": [
+        (Retry(on=USUAL), Fallback(None)),
+        (Retry(on=ConnectionError), CircuitBreaker(on=NotThere), Fallback(None, on=OSError)),
+        (CircuitBreaker(), Fallback(None)),
+        (hedge(), Fallback(None)),
+    ],
+    "fallback-hides-overload": [
+        (Fallback(None), Bulkhead()),
+        (Fallback(None, on=Unavailable), Retry(on=USUAL), Bulkhead()),
+    ],
+    "chaos-enabled": [(Retry(on=USUAL), Chaos(0.1, error=ConnectionError, enabled=True))],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "policies"), [(rule, policies) for rule, pipelines in MISTAKES.items() for policies in pipelines]
+)
+def test_a_mistake_is_found_by_its_rule_alone(rule: str, policies: tuple[Policy, ...]) -> None:
+    assert rules(*policies) == [rule]
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        (Timeout(2), Retry(on=USUAL, attempts=3), CircuitBreaker(failure_threshold=5, open_seconds=30), Bulkhead()),
+        (Timeout(2), Retry(on=USUAL, budget=RetryBudget()), CircuitBreaker(), Bulkhead(), Timeout(0.5)),
+        (Fallback(None, on=(*USUAL, CircuitOpen)), Timeout(2), Retry(on=USUAL), CircuitBreaker(), Bulkhead()),
+        (Fallback(None, on=(Exception, BulkheadFull)), Bulkhead()),
+        (Fallback(None), Timeout(2), Retry(on=USUAL), hedge(), CircuitBreaker(), Timeout(0.5)),
+        (Timeout(2), Hedge(after_percentile=95, idempotent=True), CircuitBreaker()),
+        (hedge(2), Fallback(None, on=NotThere), Timeout(1)),
+        (Retry(on=(ConnectionError, CircuitOpen)), CircuitBreaker()),
+        (Retry(on={CircuitOpen: ConstantBackoff(1), Unavailable: growing()}), CircuitBreaker()),
+        (Retry(on=lambda error: isinstance(error, CircuitOpen)), CircuitBreaker()),
+        (Retry(on=Exception), CircuitBreaker(shadow=True)),
+        (CircuitBreaker(), Retry(on=Exception)),
+        (Retry(on=NotThere), Retry(on=USUAL)),
+        (Retry(on=USUAL), Fallback(None, on=ConnectionError)),
+        (CircuitBreaker(), Fallback(None, on=NotThere)),
+        (Retry(on=lambda error: error.code == 3), Fallback(None)),  # type: ignore[attr-defined]
+        (Timeout(10), Retry(on=USUAL, attempts=9)),
+        (Timeout(3.1), Retry(on=USUAL, attempts=3, backoff=growing())),
+        (Retry(on=USUAL, attempts=9, backoff=growing()), Timeout(1)),
+        (Timeout(5), Retry(on=USUAL, backoff=lambda _: 1 / 0)),
+        (Timeout(2), Retry(on=USUAL), Timeout(1.9)),
+        (Chaos(0.1, error=ConnectionError), Chaos(0.1, error=ConnectionError, enabled=lambda: True)),
+    ],
+)
+def test_what_may_well_be_meant_is_no_finding(policies: tuple[Policy, ...]) -> None:
+    assert lint(ResiliencePipeline(*policies)) == []
+
+
+def test_pipelines_within_pipelines_are_looked_through() -> None:
+    inner = ResiliencePipeline(CircuitBreaker(), ResiliencePipeline(Timeout(5)))
+    assert rules(ResiliencePipeline(Timeout(2)), Retry(on=USUAL), inner) == ["no-time-to-retry"]
+
+
+def test_a_policy_alone_is_looked_at_too() -> None:
+    assert [finding.rule for finding in lint(Chaos(0.1, error=OSError, enabled=True))] == ["chaos-enabled"]
+    assert lint(Retry(on=Exception)) == []
+
+
+def test_a_finding_names_the_policies_and_says_what_to_write() -> None:
+    retry, breaker = Retry(on=Exception, name="try again"), CircuitBreaker(open_seconds=5, name="payments")
+    (finding,) = lint(ResiliencePipeline(retry, breaker))
+    assert str(finding) == (
+        "on= of try again matches CircuitOpen, so callers wait up to 5 s for payments and come back all at once; write "
+        "what may pass, such as on=(ConnectionError, TimeoutError), or name CircuitOpen there if it is meant "
+        "[retry-of-open-circuit]"
+    )
+    with pytest.raises(FrozenInstanceError):
+        finding.rule = "another"  # type: ignore[misc]
+
+
+def test_attempts_that_cannot_begin_are_counted() -> None:
+    (finding,) = lint(ResiliencePipeline(Timeout(4), Retry(on=USUAL, attempts=5, backoff=ConstantBackoff(1.5))))
+    assert "has 5 attempts, and its shortest waits leave time for 3 within Timeout of 4 s; write attempts=3" in str(
+        finding
+    )
+
+
+def test_a_retry_for_ever_is_looked_at_in_no_time() -> None:
+    assert rules(Timeout(1e9), Retry(on=USUAL, attempts=10**9, backoff=ConstantBackoff(0.1))) == []
