@@ -93,7 +93,7 @@ def _states(module: ModuleType) -> Iterator[tuple[str, _State]]:
     for name, value in list(vars(module).items()):
         if name.startswith("__"):
             continue
-        if isinstance(value, type):
+        if _is(value, type):
             if value.__module__ == module.__name__ and not _declaration(value):
                 yield from _attributes(value)
             continue
@@ -104,8 +104,9 @@ def _states(module: ModuleType) -> Iterator[tuple[str, _State]]:
 
 def _attributes(cls: type) -> Iterator[tuple[str, _State]]:
     for name, value in list(vars(cls).items()):
-        if not name.startswith("__") and not isinstance(value, type):
-            state = _state(getattr(value, "__func__", value), cls.__module__)
+        if not name.startswith("__") and not _is(value, type):
+            function = value.__func__ if _is(value, staticmethod, classmethod) else value
+            state = _state(function, cls.__module__)
             if state is not None:
                 yield f"{cls.__name__}.{name}", state
 
@@ -121,8 +122,8 @@ def _state(value: Any, module: str) -> _State | None:
         return _State(kind.__name__, None, text, text if len(text) <= 40 else "")
     if kind in _COUNTERS:
         return _State(f"itertools.{kind.__name__}", None, repr(value), repr(value))
-    if isinstance(value, (dict, *_LISTS, *_SETS)) or _of_users(kind):
-        size = len(value) if isinstance(value, (dict, *_LISTS, *_SETS)) else None
+    if _is(value, dict, *_LISTS, *_SETS) or _of_users(kind):
+        size = len(value) if _is(value, dict, *_LISTS, *_SETS) else None
         return _State(kind.__name__, size, _Shape().of(value, 0))
     return None
 
@@ -141,11 +142,11 @@ class _Shape:
             return value
         if depth >= _MOST_DEPTH or self._items > _MOST_ITEMS:
             return kind.__name__
-        if isinstance(value, dict):
+        if _is(value, dict):
             return [len(value), *((self.of(key, depth + 1), self.of(item, depth + 1)) for key, item in value.items())]
-        if isinstance(value, _LISTS):
+        if _is(value, *_LISTS):
             return [kind.__name__, len(value), *(self.of(item, depth + 1) for item in value)]
-        if isinstance(value, _SETS):
+        if _is(value, *_SETS):
             return sorted(repr(self.of(item, depth + 1)) for item in value)
         if kind in _COUNTERS:
             return repr(value)
@@ -166,6 +167,11 @@ def _fields(value: Any) -> Iterator[tuple[str, Any]]:
                     yield name, descriptor.__get__(value, type(value))
                 except AttributeError:
                     pass
+
+
+def _is(value: Any, *kinds: type) -> bool:
+    """As isinstance, which asks the value itself: what stands for something else would look for that."""
+    return issubclass(type(value), kinds)
 
 
 def _of_users(kind: type) -> bool:
