@@ -83,7 +83,8 @@ def _named_in(python_modules: Iterable[str]) -> dict[type[Message], None]:
     named: dict[type[Message], None] = {}
     for name in python_modules:
         for value in list(vars(sys.modules[name]).values()):
-            if isinstance(value, MessageMeta) and value not in _ROOTS:
+            # Not isinstance, which asks the value: a proxy, as web frameworks have them, would look for its request.
+            if issubclass(type(value), MessageMeta) and value not in _ROOTS:
                 named[cast("type[Message]", value)] = None
     return named
 
