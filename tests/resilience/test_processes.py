@@ -38,26 +38,62 @@ def test_a_policy_made_in_a_simulated_process_serves_the_real_one_in_real_time()
 
 FORKING = """
 import os
-from insula.resilience import CircuitBreaker, RetryBudget
+from insula.resilience import CircuitBreaker, RateLimiter, RetryBudget
 breaker, budget = CircuitBreaker(failure_threshold=1), RetryBudget(burst=2, minimum_per_second=0)
+limiter = RateLimiter(1, per_seconds=3600)
 breaker.force_open()
-circuit, tokens = breaker.circuits.own, budget.tokens.own
+limiter.try_acquire()
+circuit, tokens, rates = breaker.circuits.own, budget.tokens.own, limiter.rates.own
 tokens.take()
-with circuit.lock, tokens.lock:  # as if other threads held them at this moment
+with circuit.lock, tokens.lock, rates.lock:  # as if other threads held them at this moment
     child = os.fork()
     if child == 0:
-        locked = circuit.lock.locked() or tokens.lock.locked()
+        locked = circuit.lock.locked() or tokens.lock.locked() or rates.lock.locked()
         kept = not locked and breaker.snapshot().state == "forced open" and tokens.take() and not tokens.take()
+        kept = kept and not limiter.try_acquire()
         os._exit(0 if kept else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def test_a_forked_process_keeps_the_state_and_gets_new_locks() -> None:
+FORKING_FULL = """
+import os, threading
+from insula.resilience import AimdLimit, Bulkhead
+full, adapting, threaded = Bulkhead(2, waiting=1), Bulkhead(AimdLimit(initial=2)), Bulkhead(1, on_threads=True)
+with full:
+    threading.Thread(target=full.call, args=(threading.Event().wait, 60), daemon=True).start()
+    while full.snapshot().running < 2:
+        pass
+    threading.Thread(target=full.call, args=(len, ""), daemon=True).start()
+    while not full.snapshot().waiting:
+        pass
+    with adapting:
+        threaded.call(len, "")
+        with full.places.own.lock:
+            child = os.fork()
+if child == 0:
+    snapshots = [each.snapshot() for each in (full, adapting)]
+    empty = all((each.limit, each.running, each.waiting) == (2, 0, 0) for each in snapshots)
+    with full, full:
+        empty = empty and full.snapshot().running == 2
+    os._exit(0 if empty and threaded.call(len, "four") == 4 else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def ran(program: str) -> str:
+    """What a program of its own prints."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", FORKING]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert ran.stdout == "0\n"
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_forked_process_keeps_the_state_and_gets_new_locks() -> None:
+    assert ran(FORKING) == "0\n"
+
+
+def test_in_a_forked_process_the_places_of_a_bulkhead_are_free_since_its_calls_go_on_in_the_parent() -> None:
+    assert ran(FORKING_FULL) == "0\n"
 
 
 def test_where_no_thread_may_start_a_timeout_runs_the_function_and_looks_at_the_clock_afterwards() -> None:

@@ -5,12 +5,15 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 from insula.resilience import (
+    Bulkhead,
     Chaos,
     CircuitBreaker,
     ConstantBackoff,
     ExponentialBackoff,
     Fallback,
+    GradientLimit,
     Hedge,
+    RateLimiter,
     ResiliencePipeline,
     Retry,
     RetryBudget,
@@ -68,8 +71,9 @@ async def use() -> None:
     for attempt in Retry(on=lambda error: error.args == ()):
         with attempt:
             pass
-    async with Timeout(1), CircuitBreaker():
+    async with Timeout(1), CircuitBreaker(), Bulkhead(GradientLimit()), RateLimiter(5, key=len):
         pass
+    assert_type(await Bulkhead(20).call_on_thread(legacy, 3), str)
 
 
 async def misuse() -> None:
@@ -80,6 +84,7 @@ async def misuse() -> None:
     await payments.call(legacy, 3)  # refused: the result is no coroutine
     await price(3)  # refused: an argument of another type
     stock()  # refused: one is missing
+    await Bulkhead(20).call_on_thread(legacy, "3")  # refused: an argument of another type
 
 
 Retry()  # refused: what to retry has no default
@@ -93,3 +98,5 @@ Hedge(0.05, idempotent=False)  # refused: then it is not hedged
 Hedge(0.05, idempotent=True, budget="0.1")  # refused: a share is a number
 Fallback(0, on=KeyboardInterrupt)  # refused: that is not an Exception
 Chaos(0.1, error=ConnectionError())  # refused: one error for all calls
+Bulkhead("3")  # refused: neither a number nor a rule for one
+RateLimiter(3, key=lambda user: [user])  # refused: a list cannot be a key

@@ -125,4 +125,19 @@ class Injected(Event):
     error: Exception | None
 
 
+@dataclass(frozen=True, slots=True)
+class Waited(Event):
+    """A call waited for its turn, and takes place. Parameters: `seconds`, for how long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChanged(Event):
+    """An adaptive limit moved. Parameters: `before` and `limit`, how many calls might and may run at once."""
+
+    before: int
+    limit: int
+
+
 Listener: TypeAlias = Callable[[Event], object]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -11,18 +12,23 @@ from insula.kernel.errors import Unavailable
 from insula.resilience.policy import Function, Locked
 
 _IDLE_SECONDS = 10.0
+Ended = Callable[[BaseException | None], object]
 
 
 class Work:
-    """One call on a thread: `wake` is set when it has ended, or by a clock whose time is over; `done` says which."""
+    """One call on a thread: `wake` is set when it has ended, or by a clock whose time is over; `done` says which.
 
-    __slots__ = ("_call", "_error", "_value", "done", "wake")
+    `ended` is told of its error, or None, before anybody is woken, and when its thread serves again.
+    """
 
-    def __init__(self, function: Function, arguments: Any, named: Any) -> None:
+    __slots__ = ("_call", "_ended", "_error", "_value", "done", "wake")
+
+    def __init__(self, function: Function, arguments: Any, named: Any, ended: Ended) -> None:
         context = copy_context()
         self._call: Any = lambda: context.run(function, *arguments, **named)
         self._value: Any = None
         self._error: BaseException | None = None
+        self._ended = ended
         self.done = False
         self.wake = threading.Event()
 
@@ -36,6 +42,7 @@ class Work:
 
     def end(self) -> None:
         """Let whoever waits go on."""
+        self._ended(self._error)
         self.done = True
         self.wake.set()
 
@@ -67,9 +74,9 @@ class Threads(Locked):
         self._idle = 0
         self._waiting: SimpleQueue[Work] = SimpleQueue()
 
-    def start(self, function: Function, arguments: Any, named: Any) -> Work:
+    def start(self, function: Function, arguments: Any, named: Any, ended: Ended = lambda _: None) -> Work:
         """Run a function on a thread. Raises `Unavailable` if all of them are busy."""
-        work = Work(function, arguments, named)
+        work = Work(function, arguments, named, ended)
         with self.lock:
             if self._idle:
                 self._idle -= 1
