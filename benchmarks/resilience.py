@@ -13,13 +13,16 @@ import time
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 from benchmarks.harness import Case, Contender, Sample, Settings, run
-from insula.resilience import CircuitBreaker, Policy, ResiliencePipeline, Retry, Timeout
+from insula.resilience import Bulkhead, CircuitBreaker, Policy, RateLimiter, ResiliencePipeline, Retry, Timeout
 
 BURST = 1000
 TIMEOUT_SECONDS = 10
+PLACES = 100
+RATE = 1_000_000_000  # a second, never reached
 Call = Callable[[], Any]
 Opener = Callable[[Settings], AbstractAsyncContextManager[Sample]]
 
@@ -97,6 +100,12 @@ def retry_and_breaker() -> Policy:
 
 def all_three() -> Policy:
     return ResiliencePipeline(retry(), CircuitBreaker(failure_threshold=5), Timeout(TIMEOUT_SECONDS))
+
+
+def limited_by_key() -> Call:
+    """Each of a thousand keys in turn."""
+    users = cycle(range(BURST))
+    return RateLimiter(1_000, burst=RATE, key=lambda: next(users))(nothing)
 
 
 # The floors
@@ -190,6 +199,8 @@ def by_pyresilience(function: Call, *policies: str) -> Call:
         "retry": pyresilience.RetryConfig(max_attempts=3),
         "circuit_breaker": pyresilience.CircuitBreakerConfig(),
         "timeout": pyresilience.TimeoutConfig(seconds=TIMEOUT_SECONDS),
+        "bulkhead": pyresilience.BulkheadConfig(max_concurrent=PLACES),
+        "rate_limiter": pyresilience.RateLimiterConfig(max_calls=RATE),
     }
     wrapped: Call = pyresilience.resilient(**{name: all_of_them[name] for name in policies})(function)
     return wrapped
@@ -201,6 +212,40 @@ def by_asyncio_timeout(function: Callable[[], Awaitable[Any]]) -> Callable[[], A
             return await function()
 
     return limited
+
+
+def by_semaphore(function: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    semaphore = asyncio.Semaphore(PLACES)
+
+    async def within() -> Any:
+        async with semaphore:
+            return await function()
+
+    return within
+
+
+def by_anyio_semaphore(function: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    import anyio
+
+    semaphore = anyio.Semaphore(PLACES, fast_acquire=True)
+
+    async def within() -> Any:
+        async with semaphore:
+            return await function()
+
+    return within
+
+
+def by_anyio_limiter(function: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    import anyio
+
+    limiter = anyio.CapacityLimiter(PLACES)
+
+    async def within() -> Any:
+        async with limiter:
+            return await function()
+
+    return within
 
 
 ALL = ("retry", "circuit_breaker", "timeout")
@@ -265,6 +310,22 @@ CASES = (
         "retry + breaker + timeout, async, suspended", waiting(lambda: all_three()(suspending)),
         Contender("await alone", waiting(lambda: suspending)), "≤ 1.5 × floor",
         *peers_of_all_three(suspending),
+    ),
+    case(
+        "bulkhead, async", waiting(lambda: Bulkhead(PLACES)(nothing_async)), BARE_AWAIT, "≤ 0.6 × peer",
+        Contender("asyncio.Semaphore", waiting(lambda: by_semaphore(nothing_async))),
+        Contender("anyio.Semaphore, fast", waiting(lambda: by_anyio_semaphore(nothing_async)), ("anyio",)),
+        Contender("anyio.CapacityLimiter", waiting(lambda: by_anyio_limiter(nothing_async)), ("anyio",)),
+        Contender("pyresilience", waiting(lambda: by_pyresilience(nothing_async, "bulkhead")), ("pyresilience",)),
+    ),
+    case(
+        "rate limiter, sync", sync(lambda: RateLimiter(RATE)(nothing)),
+        Contender("empty decorator", sync(lambda: decorated(nothing))), "≤ 0.5 × peer",
+        Contender("pyresilience", sync(lambda: by_pyresilience(nothing, "rate_limiter")), ("pyresilience",)),
+    ),
+    case(
+        "rate limiter with keys, sync", sync(limited_by_key),
+        Contender("empty decorator", sync(lambda: decorated(nothing))), "",
     ),
 )  # fmt: skip
 
