@@ -8,6 +8,7 @@ import pytest
 
 from insula.kernel import clock_of_process
 from insula.resilience import (
+    Bulkhead,
     Chaos,
     CircuitBreaker,
     CircuitOpen,
@@ -41,6 +42,7 @@ payments = ResiliencePipeline(                   # outermost first: one timeout 
     Timeout(2),
     Retry(on=(ConnectionError, TimeoutError), attempts=3),
     CircuitBreaker(failure_threshold=5, open_seconds=30),
+    Bulkhead(20),
 )
 
 @payments

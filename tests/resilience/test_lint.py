@@ -7,6 +7,8 @@ import pytest
 
 from insula.kernel import Unavailable
 from insula.resilience import (
+    Bulkhead,
+    BulkheadFull,
     Chaos,
     CircuitBreaker,
     CircuitOpen,
@@ -23,14 +25,6 @@ from insula.resilience import (
 )
 
 USUAL: Any = (ConnectionError, TimeoutError)
-
-
-class Bulkhead(Policy):
-    """Stands for the policy of that name."""
-
-
-class BulkheadFull(Unavailable):
-    """Stands for its refusal."""
 
 
 class NotThere(Exception):
@@ -89,8 +83,8 @@ MISTAKES: dict[str, list[tuple[Policy, ...]]] = {
         (hedge(), Fallback(None)),
     ],
     "fallback-hides-overload": [
-        (Fallback(None), Bulkhead()),
-        (Fallback(None, on=Unavailable), Retry(on=USUAL), Bulkhead()),
+        (Fallback(None), Bulkhead(5)),
+        (Fallback(None, on=Unavailable), Retry(on=USUAL), Bulkhead(5)),
     ],
     "chaos-enabled": [(Retry(on=USUAL), Chaos(0.1, error=ConnectionError, enabled=True))],
 }
@@ -106,10 +100,10 @@ def test_a_mistake_is_found_by_its_rule_alone(rule: str, policies: tuple[Policy,
 @pytest.mark.parametrize(
     "policies",
     [
-        (Timeout(2), Retry(on=USUAL, attempts=3), CircuitBreaker(failure_threshold=5, open_seconds=30), Bulkhead()),
-        (Timeout(2), Retry(on=USUAL, budget=RetryBudget()), CircuitBreaker(), Bulkhead(), Timeout(0.5)),
-        (Fallback(None, on=(*USUAL, CircuitOpen)), Timeout(2), Retry(on=USUAL), CircuitBreaker(), Bulkhead()),
-        (Fallback(None, on=(Exception, BulkheadFull)), Bulkhead()),
+        (Timeout(2), Retry(on=USUAL, attempts=3), CircuitBreaker(failure_threshold=5, open_seconds=30), Bulkhead(5)),
+        (Timeout(2), Retry(on=USUAL, budget=RetryBudget()), CircuitBreaker(), Bulkhead(5), Timeout(0.5)),
+        (Fallback(None, on=(*USUAL, CircuitOpen)), Timeout(2), Retry(on=USUAL), CircuitBreaker(), Bulkhead(5)),
+        (Fallback(None, on=(Exception, BulkheadFull)), Bulkhead(5)),
         (Fallback(None), Timeout(2), Retry(on=USUAL), hedge(), CircuitBreaker(), Timeout(0.5)),
         (Timeout(2), Hedge(after_percentile=95, idempotent=True), CircuitBreaker()),
         (hedge(2), Fallback(None, on=NotThere), Timeout(1)),

@@ -6,6 +6,7 @@ from insula import Ask, Context, UnitOfWork
 from shop.billing.contract import InvoiceIssued, PaymentRefunded
 from shop.customers.contract import GetCustomer
 from shop.notifications.domain import Told, write
+from shop.notifications.mail_calls import send
 from shop.notifications.mail_sender import MailSender
 from shop.notifications.module import mails, notifications
 from shop.orders.contract import OrderCancelled
@@ -44,7 +45,7 @@ async def tell(event: Told, ask: Ask, sender: MailSender, context: Context, work
     """Write the mail, hand it over with a key that is the same at every attempt, and keep a copy."""
     customer = await ask(GetCustomer(customer_id=event.customer_id))
     mail = write(event, customer)
-    await sender.send(mail, context.idempotency_key("mail"))
+    await send(sender, mail, context.idempotency_key("mail"))
     copy = {
         "order_id": event.order_id,
         "occasion": mail.occasion.value,

@@ -9,10 +9,12 @@ from typing import TypeAlias, TypeVar
 from insula.kernel.errors import DeadlineExceeded, Rejection, Unavailable
 from insula.kernel.randomness import Randomness
 from insula.resilience.backoff import Backoff
+from insula.resilience.bulkhead import Bulkhead
 from insula.resilience.chaos import Chaos
 from insula.resilience.circuit import CircuitOpen
 from insula.resilience.circuit_breaker import CircuitBreaker
 from insula.resilience.circuit_states import Verdict
+from insula.resilience.entrance import BulkheadFull
 from insula.resilience.fallback import Fallback
 from insula.resilience.hedge import Hedge
 from insula.resilience.policy import Policy
@@ -175,17 +177,12 @@ def _fallback_hides_errors(policies: Policies) -> Iterator[str]:
 
 
 def _fallback_hides_overload(policies: Policies) -> Iterator[str]:
-    for fallback, bulkhead, _ in _pairs(policies, Fallback, Policy):
-        named = any(each.__name__ == "BulkheadFull" for each in fallback.on)
-        if _is_bulkhead(bulkhead) and fallback.answers(Unavailable("a sample")) and not named:
+    for fallback, bulkhead, _ in _pairs(policies, Fallback, Bulkhead):
+        if fallback.answers(BulkheadFull("a sample")) and BulkheadFull not in fallback.on:
             yield (
                 f"{fallback.name} answers when {bulkhead.name} is full, so that callers do not learn to send less; "
                 "write the errors of the callee as on=, or name BulkheadFull there if it is meant"
             )
-
-
-def _is_bulkhead(policy: Policy) -> bool:
-    return any(kind.__name__ == "Bulkhead" for kind in type(policy).__mro__)
 
 
 def _chaos_enabled(policies: Policies) -> Iterator[str]:
