@@ -29,8 +29,9 @@ create table insula_inbox (
 create index insula_inbox_source on insula_inbox (source, position) where position > 0;
 create index insula_inbox_called on insula_inbox (time) where position = 0;
 
+-- A number is never used twice: it names a message to operators, and to a unit that runs again.
 create table insula_parked (
-  sequence integer primary key,
+  sequence integer primary key autoincrement,
   consumer text not null,
   source text not null,
   key text not null,
