@@ -1,0 +1,24 @@
+"""One PostgreSQL for all tests of a worker that ask for one; it starts with the first."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from insula.runtime.local.postgres import LocalPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[LocalPostgres]:
+    """A server that forgets everything with the tests."""
+    folder = Path(tempfile.mkdtemp(prefix="insula-postgres-"))
+    folder.chmod(0o755)  # who runs it need not be who runs the tests
+    try:
+        with LocalPostgres(folder / "server", durable=False) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
