@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from insula.kernel.errors import Failure
+from insula.kernel.errors import Failure, InsulaError
 
 
 class ForeignAwait(Failure):
@@ -27,3 +27,31 @@ class ReadOnly(Failure):
 
 class MessageIdReused(Failure, status=422):
     """One message id (or idempotency key) came with two different contents."""
+
+
+class StatementDenied(Failure):
+    """A statement of the user's that would end or escape the unit of work."""
+
+
+class StatementForgotten(Failure):
+    """A handler made a statement and did not await it, so that it never ran."""
+
+
+class ValueOutOfRange(Failure, status=422):
+    """A value that the database cannot hold, such as an integer of more than 64 bits."""
+
+
+class TableMissing(Failure):
+    """A statement names a table that is not in the module's own database."""
+
+
+class UnitOver(InsulaError):
+    """A unit of work was used after its handler had ended."""
+
+
+class FlushFailed(Failure):
+    """The ORM could not write everything and the handler went on all the same; nothing of the unit is kept."""
+
+
+class AlreadyOpen(InsulaError):
+    """Another process has this database open; two of them would starve or overtake each other."""

@@ -34,18 +34,23 @@ def guarded(coroutine: Coroutine[Any, Any, Value], unit: TurnHolder, place: str)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration does not carry its type
         if unit.writing is not None:
-            if waited_for is not None:
-                waited_for._asyncio_future_blocking = False  # noqa: SLF001 - asyncio's own word for "nobody waits"
-            error = ForeignAwait(
-                f"{place} awaited something foreign ({_line_of(coroutine)}) after its first statement "
-                f"({unit.writing}): every other unit of the module would wait. Await it before the first statement"
-            )
+            error = foreign(waited_for, coroutine, unit.writing, place)
             continue
         error = None
         try:
             value = yield waited_for
         except BaseException as thrown:
             error, value = thrown, None
+
+
+def foreign(waited_for: Any, coroutine: object, writing: str, place: str) -> ForeignAwait:
+    """What to say about an await during the turn, of a future that nobody is going to wait for."""
+    if waited_for is not None:
+        waited_for._asyncio_future_blocking = False  # noqa: SLF001 - asyncio's own word for "nobody waits"
+    return ForeignAwait(
+        f"{place} awaited something foreign ({_line_of(coroutine)}) after its first statement "
+        f"({writing}): every other unit of the module would wait. Await it before the first statement"
+    )
 
 
 def place_of(frame: FrameType | None) -> str:

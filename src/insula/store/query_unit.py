@@ -1,17 +1,23 @@
-"""The unit of work of a query's handler: read-only, on a reader's connection, never in the writer's way."""
+"""The unit of work of a query's handler: read-only, beside the writers, never in their way."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-from sqlalchemy import Result, Row
+from sqlalchemy import Executable, Result, Row
 
-from insula.adapters.sqlite.reader import Reader
 from insula.messages import Command, Event
 from insula.store.errors import ReadOnly
 from insula.store.unit_of_work import OrmSession, Parameters, Statement, executable
+
+
+class Reader(Protocol):
+    """Runs statements that read committed rows. Raises `ReadOnly` for one that would write."""
+
+    async def result(self, statement: Executable, parameters: Parameters, place: str) -> Result[Any]: ...
+    def result_in_thread(self, statement: Executable, parameters: Parameters, place: str) -> Result[Any]: ...
 
 
 class QueryUnit:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Result, ScalarResult
 from sqlalchemy.orm import Session
 
-from insula.adapters.sqlite.errors import FlushFailed
+from insula.store.errors import FlushFailed
 from insula.store.unit_of_work import Parameters, Statement, executable
 
 Entity = TypeVar("Entity")

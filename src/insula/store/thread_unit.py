@@ -10,16 +10,16 @@ from typing import Any
 from sqlalchemy import Result
 from sqlalchemy.orm import Session
 
-from insula.adapters.sqlite.guard import place_of
-from insula.adapters.sqlite.unit import SqliteUnit
 from insula.messages import Command, Event
+from insula.store.guard import place_of
+from insula.store.handler_unit import HandlerUnit
 from insula.store.unit_of_work import Parameters, Statement, executable
 
 
 class ThreadUnit:
     """Implements `SyncUnitOfWork`. While it holds the turn no other unit of the module runs: keep it short."""
 
-    def __init__(self, unit: SqliteUnit, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, unit: HandlerUnit, loop: asyncio.AbstractEventLoop) -> None:
         self._unit = unit
         self._loop = loop
 

@@ -12,11 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from insula.adapters.sqlite.errors import StatementDenied
 from insula.kernel.errors import Rejection, StorageFull, Unavailable
 from insula.messages import Event
 from insula.store.database import Duplicate, Outcome
-from insula.store.errors import ForeignAwait, ReadOnly
+from insula.store.errors import ForeignAwait, ReadOnly, StatementDenied
 from support.notes import NOTES, OpenDatabase, add_note, scope, texts, together
 
 

@@ -16,10 +16,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from insula.adapters.sqlite.database import SqliteDatabase
-from insula.adapters.sqlite.errors import StatementDenied, TransactionLost, UnitOver
+from insula.adapters.sqlite.errors import TransactionLost
 from insula.kernel.clock import SystemClock
 from insula.kernel.errors import Rejection, StorageFull
 from insula.store.database import Mark
+from insula.store.errors import StatementDenied, UnitOver
 from support.notes import NOTES, OpenDatabase, add_note, scope, texts, together, until
 
 ENDS_THE_TRANSACTION = "insert or rollback into notes (id, text) values (1, 'again')"

@@ -11,9 +11,8 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from insula import Command, Module, Query, System, UnitOfWork
-from insula.adapters.sqlite.errors import StatementForgotten, TableMissing, ValueOutOfRange
 from insula.runtime.application import Application
-from insula.store.errors import ForeignAwait
+from insula.store.errors import ForeignAwait, StatementForgotten, TableMissing, ValueOutOfRange
 from insula.testing import Scenario
 
 TOO_LARGE = 2**63

@@ -12,9 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from insula.adapters.sqlite.database import SqliteDatabase
-from insula.adapters.sqlite.errors import FlushFailed, UnitOver
 from insula.kernel.clock import SystemClock
-from insula.store.errors import ForeignAwait
+from insula.store.errors import FlushFailed, ForeignAwait, UnitOver
 from support.notes import NOTES, OpenDatabase, add_note, scope, texts, together
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from insula.adapters.sqlite.errors import UnitOver
+from insula.store.errors import UnitOver
 
 STATEMENTS_CACHED = 512
 STATEMENTS_COMPILED = 4096

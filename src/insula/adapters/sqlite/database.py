@@ -17,20 +17,22 @@ from insula.adapters.sqlite.commit_thread import Committer, CommitThread
 from insula.adapters.sqlite.connection import Connection, open_writer, sqlalchemy_connection
 from insula.adapters.sqlite.errors import machine_failure, table_missing
 from insula.adapters.sqlite.faults import columns_of, missing_columns
-from insula.adapters.sqlite.guard import guarded
 from insula.adapters.sqlite.lock import FileLock
 from insula.adapters.sqlite.migrate import migrate
 from insula.adapters.sqlite.queries import Queries
-from insula.adapters.sqlite.query_unit import QueryUnit, SyncQueryUnit
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import BookKeeping
-from insula.adapters.sqlite.thread_unit import ThreadUnit
-from insula.adapters.sqlite.unit import MarkedBefore, PeekStale, SqliteUnit, UnitSignal
+from insula.adapters.sqlite.unit import SqliteUnit
 from insula.adapters.sqlite.writer import BatchLost, Writer
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Rejection
 from insula.store.database import Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
+from insula.store.guard import guarded
+from insula.store.handler_unit import without_stop_iteration
+from insula.store.query_unit import QueryUnit, SyncQueryUnit
+from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
+from insula.store.thread_unit import ThreadUnit
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork, executable
 
 Value = TypeVar("Value")
@@ -159,7 +161,7 @@ class SqliteDatabase(Queries):
                 await unit.begin(scope.place)
                 return work(unit)
             work_done = loop.run_in_executor(
-                self._threads, copy_context().run, _without_stop_iteration, work, unit, scope.place
+                self._threads, copy_context().run, without_stop_iteration, work, unit, scope.place
             )
             return await self._until_the_thread_ends(work_done)
 
@@ -255,7 +257,7 @@ class SqliteDatabase(Queries):
         unit = SyncQueryUnit(self._reader, place)
         in_context = copy_context().run  # the deadline and the process of a handler are those of its caller
         work = asyncio.get_running_loop().run_in_executor(
-            self._threads, in_context, _without_stop_iteration, body, unit, place
+            self._threads, in_context, without_stop_iteration, body, unit, place
         )
         return await self._or_leave(work)
 
@@ -282,14 +284,6 @@ class SqliteDatabase(Queries):
             self._threads.shutdown()
             self._reader.close()
         self.let_go()
-
-
-def _without_stop_iteration(body: Callable[[Any], Value], unit: object, place: str) -> Value:
-    """Run a body on a thread. The loop's futures carry any error but this one: whoever waits would wait for ever."""
-    try:
-        return body(unit)
-    except StopIteration as error:
-        raise RuntimeError(f"{place} raised StopIteration; give next() a default") from error
 
 
 def _raise_as_failure(error: BaseException, place: str, owners: Mapping[str, str]) -> None:

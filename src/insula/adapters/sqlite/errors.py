@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from sqlalchemy.exc import DBAPIError
 
-from insula.kernel.errors import Failure, InsulaError, StorageFull, Unavailable
+from insula.kernel.errors import Failure, StorageFull, Unavailable
+from insula.store.errors import TableMissing, ValueOutOfRange
 
 
 class DatabaseCorrupt(Failure):
@@ -17,30 +18,6 @@ class DatabaseCorrupt(Failure):
 
 class TransactionLost(Failure):
     """A statement ended the transaction that several units share; the unit that ran it fails alone."""
-
-
-class StatementDenied(Failure):
-    """A statement of the user's that would end or escape the unit of work."""
-
-
-class StatementForgotten(Failure):
-    """A handler made a statement and did not await it, so that it never ran."""
-
-
-class ValueOutOfRange(Failure, status=422):
-    """A number that SQLite cannot hold: its integers have 64 bits."""
-
-
-class TableMissing(Failure):
-    """A statement names a table that is not in the module's own file."""
-
-
-class UnitOver(InsulaError):
-    """A unit of work was used after its handler had ended."""
-
-
-class FlushFailed(Failure):
-    """The ORM could not write everything and the handler went on all the same; nothing of the unit is kept."""
 
 
 class StorageDefect(Failure):

@@ -6,11 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from insula.kernel.errors import ConfigurationError, InsulaError
-
-
-class AlreadyOpen(InsulaError):
-    """Another process has this database open; two writers would starve each other."""
+from insula.kernel.errors import ConfigurationError
+from insula.store.errors import AlreadyOpen
 
 
 class FileLock:

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import sys
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Executable, Result, Row
+from sqlalchemy import Executable, Row
 
 from insula.adapters.sqlite.connection import outside
-from insula.adapters.sqlite.errors import (
-    StatementDenied,
-    StatementForgotten,
-    TransactionLost,
-    UnitOver,
-    machine_failure,
-)
-from insula.adapters.sqlite.guard import place_of
-from insula.adapters.sqlite.orm import BoundSession, UnitSession
+from insula.adapters.sqlite.errors import TransactionLost, machine_failure
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import BookKeeping
 from insula.adapters.sqlite.writer import ROLLBACK, Writer
-from insula.messages import Command, Envelope, Event
+from insula.messages import Envelope
 from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Timer
-from insula.store.errors import ForeignAwait
+from insula.store.errors import ForeignAwait, StatementDenied
+from insula.store.handler_unit import HandlerUnit
 from insula.store.log import TIMER_SAVED
-from insula.store.unit_of_work import OrmSession, Parameters, Statement, executable
-
-Value = TypeVar("Value")
+from insula.store.signals import MarkedBefore, PeekStale
+from insula.store.unit_of_work import Parameters
 
 _SAVE_UNIT = "savepoint insula_unit -- insula"
 _SAVE_EFFECTS = "savepoint insula_effects -- insula"
@@ -40,119 +31,31 @@ _UNDO_EFFECTS = "rollback to insula_effects -- insula"
 _KEEP_UNIT = "release insula_unit -- insula"
 
 
-class UnitSignal(BaseException):
-    """Ends a run of the body from within; not an Exception, so that a handler's `except Exception` lets it pass."""
-
-
-class MarkedBefore(UnitSignal):
-    """The scope's mark was in the inbox when the turn began."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__("marked before")
-        self.answer = answer
-
-
-class PeekStale(UnitSignal):
-    """What was peeked has changed; the body has to run again."""
-
-
-class SqliteUnit:
+class SqliteUnit(HandlerUnit):
     """One run of a body. Implements `Unit`; nothing touches the file before the turn begins."""
 
     def __init__(self, writer: Writer, reader: Reader, tables: BookKeeping, scope: Scope, *, alone: bool) -> None:
+        super().__init__(scope)
         self._writer = writer
         self._reader = reader
         self._tables = tables
-        self._scope = scope
         self._alone = alone
-        self._peeks: list[tuple[Executable, Parameters, Sequence[Row[Any]], int]] = []
-        self._entities: BoundSession | None = None
         self._task = asyncio.current_task()
-        self.writing: str | None = None
-        self.ended: BaseException | None = None
         self.lost = False
         self._saved = False
-        self._owed = 0
 
-    # -- the user's verbs
-
-    @property
-    def session(self) -> OrmSession:
-        """The ORM session of this transaction."""
-        return UnitSession(self, self.entities)
-
-    @property
-    def entities(self) -> BoundSession:
-        """SQLAlchemy's own session of this transaction."""
-        if self.ended is not None:
-            raise self.ended
-        if self._entities is None:
-            self._entities = BoundSession(self)
-        return self._entities
-
-    # Not `async`: so a statement that is made and never awaited counts, and here the caller's line is certain.
-    def execute(self, statement: Statement, parameters: Parameters = None) -> Coroutine[Any, Any, Result[Any]]:
-        """Run a statement, taking the turn first."""
-        self._owed += 1
-        return self._execute(statement, parameters, "" if self.writing else place_of(sys._getframe(1)))
-
-    def scalar(self, statement: Statement, parameters: Parameters = None) -> Coroutine[Any, Any, Any]:
-        """The first column of the first row."""
-        self._owed += 1
-        return self._scalar(statement, parameters, "" if self.writing else place_of(sys._getframe(1)))
-
-    async def _execute(self, statement: Statement, parameters: Parameters, place: str) -> Result[Any]:
-        self._owed -= 1
-        if self.writing is None:
-            await self.begin(place)
-        return self.run(statement, parameters)
-
-    async def _scalar(self, statement: Statement, parameters: Parameters, place: str) -> Any:
-        self._owed -= 1
-        if self.writing is None:
-            await self.begin(place)
-        return self.run(statement, parameters).scalar()
-
-    async def peek(self, statement: Statement, parameters: Parameters = None) -> Sequence[Row[Any]]:
-        """Read committed rows without a turn; within the turn, read in the transaction."""
-        prepared = executable(statement)
-        if self.writing is not None:
-            return self.run(prepared, parameters).all()
-        seen = self._writer.visible_changes
-        rows = await self._reader.rows(prepared, parameters)
-        self._peeks.append((prepared, parameters, rows, seen))
-        return rows
-
-    def publish(self, event: Event) -> None:
-        """Leave with the commit."""
-        self._departure().publish(event)
-
-    def send(self, command: Command[Any], *, delay: timedelta | None = None) -> None:
-        """Leave with the commit."""
-        self._departure().send(command, delay=delay)
-
-    @property
-    def sql(self) -> SqlConnection:
-        """SQLAlchemy's connection of the shared transaction, while this unit holds the turn."""
-        if self.ended is not None:
-            raise self.ended
-        if self.writing is None:
-            raise RuntimeError(
-                f"{self._scope.place}: an entity wants to load an attribute before the unit's first statement; "
-                "read it with `await work.session.refresh(entity)`"
-            )
+    def connected(self) -> SqlConnection:
+        """SQLAlchemy's connection of the shared transaction."""
         return self._writer.sql
 
-    def _departure(self) -> Any:
-        if self.ended is not None:
-            raise self.ended
-        if self._scope.departure is None:
-            raise RuntimeError(f"{self._scope.place}: this unit publishes nothing")
-        return self._scope.departure
+    async def look(self, statement: Executable, parameters: Parameters) -> tuple[int, Sequence[Row[Any]]]:
+        """Committed rows, and how many changes readers saw for certain before."""
+        seen = self._writer.visible_changes
+        return seen, await self._reader.rows(statement, parameters)
 
     # -- the turn
 
-    async def begin(self, place: str, *, savepoint: bool = True, on_thread: bool = False) -> None:
+    async def begin(self, place: str, *, on_thread: bool = False, savepoint: bool = True) -> None:
         """Take the turn: mark the message, open the effects, and see that what was peeked still holds."""
         if self.ended is not None:
             raise self.ended
@@ -184,10 +87,6 @@ class SqliteUnit:
         self.ended = signal
         self._writer.connection.within = outside
         return signal
-
-    def run(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
-        """Run a user's statement inside the turn."""
-        return self.sql.execute(executable(statement), parameters)
 
     def within(self, action: Callable[..., object], *arguments: Any) -> None:
         """Run a statement of user code inside the turn, and notice when it took the whole batch with it."""
@@ -233,16 +132,12 @@ class SqliteUnit:
     async def finish(self, value: Any) -> Any:
         """Write what leaves with the commit and keep everything; returns the future of durability, None if unused."""
         scope, departure = self._scope, self._scope.departure
-        if self._owed:
-            raise StatementForgotten(
-                f"{scope.place}: {self._owed} statement(s) were made and not awaited, so they did not run; "
-                "write `await work.execute(...)`. Nothing of this run is kept"
-            )
+        self.require_awaited()
         # Also where nobody will repeat it: what does not fit its type must not leave after a commit.
         answer = None if scope.answer is None else scope.answer(value)
         leaving = departure is not None and (departure.envelopes or departure.timers)
         if self.writing is None:
-            pending = self._entities is not None and self._entities.pending
+            pending = self.unflushed
             if not (leaving or pending or scope.mark is not None or scope.finally_):
                 self.over()
                 return None
@@ -267,16 +162,6 @@ class SqliteUnit:
         self.over()
         return self._writer.release(self._scope)
 
-    def flush(self) -> None:
-        """Write what the session holds."""
-        if self._entities is not None:
-            self._entities.flush()
-
-    @property
-    def answers_rejections(self) -> bool:
-        """Whether a rejection is an answer to somebody, to be kept with the mark if there is one."""
-        return self._scope.mark is None or self._scope.reject is not None
-
     async def reject(self, rejection: Exception) -> Any:
         """Undo the effects, keep mark and answer."""
         scope = self._scope
@@ -292,16 +177,6 @@ class SqliteUnit:
         self._writer.statement(_KEEP_UNIT)
         self.over()
         return self._writer.release(self._scope)
-
-    def over(self) -> None:
-        """Nothing more can be done with this unit: whoever kept it longer than its handler is told so.
-
-        Entities stay readable as far as they are loaded, but load nothing more, and can be added to another unit.
-        """
-        if self.ended is None:
-            self.ended = UnitOver(f"{self._scope.place}: this unit of work has ended with its handler; do not keep it")
-        if self._entities is not None:
-            self._entities.close()
 
     def leave(self) -> asyncio.Future[None] | None:
         """End without effects, but wait for the batch: another unit in it may have made the answer found."""
@@ -383,10 +258,3 @@ class SqliteUnit:
         await self.turn()
         if self._tables.mark(mark):
             self._tables.answer(mark, Answer(outcome))
-
-    async def turn(self) -> None:
-        """Take the turn unless this unit has it."""
-        if self.ended is not None:
-            raise self.ended
-        if self.writing is None:
-            await self.begin(self._scope.place)
