@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -160,11 +160,3 @@ class HandlerUnit(ABC):
             self.ended = UnitOver(f"{self._scope.place}: this unit of work has ended with its handler; do not keep it")
         if self._entities is not None:
             self._entities.close()
-
-
-def without_stop_iteration(body: Callable[[Any], Any], unit: object, place: str) -> Any:
-    """Run a body on a thread. The loop's futures carry any error but this one: whoever waits would wait for ever."""
-    try:
-        return body(unit)
-    except StopIteration as error:
-        raise RuntimeError(f"{place} raised StopIteration; give next() a default") from error

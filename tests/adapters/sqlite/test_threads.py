@@ -50,7 +50,7 @@ async def test_a_synchronous_body_that_raises_stop_iteration_fails_and_stops_nob
                 await add_note(database, "after")
                 assert await texts(database) == ["after"]
         finally:
-            for endless in tuple(database._on_threads):  # or closing would wait for them
+            for endless in tuple(database._threads._running):  # or closing would wait for them
                 endless.cancel()
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -29,7 +27,7 @@ from insula.kernel.errors import ConfigurationError, Failure, Rejection
 from insula.store.database import Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.guard import guarded
-from insula.store.handler_unit import without_stop_iteration
+from insula.store.handler_threads import HandlerThreads
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
 from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
 from insula.store.thread_unit import ThreadUnit
@@ -41,8 +39,6 @@ Run = Callable[[SqliteUnit], Awaitable[Any]]
 RUNS_BEFORE_GIVING_UP = 20
 STALE_RUNS_BEFORE_QUEUEING = 2
 """From then on a unit runs again only when those that were outrun before it are through."""
-
-_HANDLER_THREADS = 8
 
 
 class SqliteDatabase(Queries):
@@ -84,14 +80,13 @@ class SqliteDatabase(Queries):
         self._sole_process = sole_process
         self._prepared = False
         self._alone_in_line = asyncio.Lock()
-        self._on_threads: set[asyncio.Future[Any]] = set()
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._appends, self._head = 0, (-1, 0)
         self._busy_timeout_seconds = busy_timeout_seconds
         self._query_timeout_seconds = query_timeout_seconds
         self._committer = committer or CommitThread(f"insula-commit-{name}", clock)
         self._inline = not threads
-        self._threads = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix=f"insula-{name}")
+        self._threads = HandlerThreads(f"insula-{name}")
 
     @property
     def name(self) -> str:
@@ -160,14 +155,11 @@ class SqliteDatabase(Queries):
             if self._inline:
                 await unit.begin(scope.place)
                 return work(unit)
-            work_done = loop.run_in_executor(
-                self._threads, copy_context().run, without_stop_iteration, work, unit, scope.place
-            )
-            return await self._until_the_thread_ends(work_done)
+            return await self._threads.until_over(self._threads.begin(work, unit, scope.place))
 
         ending = loop.create_task(self._until_durable(run, scope))
         try:
-            return await self._or_leave(ending)
+            return await self._threads.or_leave(ending)
         except asyncio.CancelledError:
             ending.cancel()
             raise
@@ -228,26 +220,6 @@ class SqliteDatabase(Queries):
                 raise unit.ended from error
             raise
 
-    async def _or_leave(self, work: asyncio.Future[Value]) -> Value:
-        """Wait for what happens on a thread, unless cancelled: then only `close` waits for it."""
-        self._on_threads.add(work)
-        work.add_done_callback(self._on_threads.discard)
-        return await asyncio.shield(work)
-
-    async def _until_the_thread_ends(self, work: asyncio.Future[Value]) -> Value:
-        """Wait for a unit's thread also when cancelled: it may be using the connection."""
-        cancelled: asyncio.CancelledError | None = None
-        self._on_threads.add(work)
-        work.add_done_callback(self._on_threads.discard)
-        while not work.done():
-            try:
-                await asyncio.wait([work])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        return work.result()
-
     def reading(self, place: str) -> UnitOfWork:
         """A read-only unit of work for the handler of a query."""
         return QueryUnit(self._reader, place)
@@ -255,11 +227,7 @@ class SqliteDatabase(Queries):
     async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
         """Run the synchronous handler of a query on a worker thread."""
         unit = SyncQueryUnit(self._reader, place)
-        in_context = copy_context().run  # the deadline and the process of a handler are those of its caller
-        work = asyncio.get_running_loop().run_in_executor(
-            self._threads, in_context, without_stop_iteration, body, unit, place
-        )
-        return await self._or_leave(work)
+        return await self._threads.or_leave(self._threads.begin(body, unit, place))
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
         """Rows of committed state."""
@@ -278,10 +246,9 @@ class SqliteDatabase(Queries):
         if self._prepared:
             self._prepared = False
             self._writer.refuse()
-            if self._on_threads:  # they need the loop to be told that it is over, so it must not block on them
-                await asyncio.wait(self._on_threads)
+            await self._threads.ended()
             await self._writer.close()
-            self._threads.shutdown()
+            self._threads.close()
             self._reader.close()
         self.let_go()
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from insula.kernel.clock import Clock
 from insula.messages import Envelope
 from insula.store.database import Answer, Mark, Outcome, Parked, ParkedState, Timer
+from insula.store.envelopes import decode_envelope, decode_headers, encode_envelope, headers_of, parking_key
 
 LOG_COLUMNS = "position, message_id, kind, type, schema_version, key, headers, data, time"
 
@@ -32,21 +31,6 @@ _REPARK = "update insula_parked set attempts = ?, due = ?, state = ?, error = ? 
 _BURY = "update insula_parked set state = 'dead' where consumer = ? and message_id = ? -- insula"
 _TIMER = "insert or replace into insula_timer (identifier, due, schedule, envelope) values (?, ?, ?, ?) -- insula"
 _CURSOR = "insert or replace into insula_cursor values (?, ?) -- insula"
-
-
-class Headers(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The envelope attributes that the log keeps in one JSON column."""
-
-    correlation_id: str
-    causation_id: str | None = None
-    traceparent: str | None = None
-    caller: str = "anonymous"
-    expires_at: datetime | None = None
-
-
-_encode = msgspec.json.Encoder().encode
-_decode_headers = msgspec.json.Decoder(Headers).decode
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
 
 
 class BookKeeping:
@@ -78,9 +62,8 @@ class BookKeeping:
         """Append to the log, which numbers the rows; returns the types appended."""
         types = set()
         for each in envelopes:
-            headers = Headers(each.correlation_id, each.causation_id, each.traceparent, each.caller, each.expires_at)
             row = (
-                each.id, each.kind, each.type, each.version, each.subject, _encode(headers).decode(),
+                each.id, each.kind, each.type, each.version, each.subject, headers_of(each),
                 each.data.decode(), timestamp(each.time),
             )  # fmt: skip
             self._statement(_APPEND, row)
@@ -90,7 +73,7 @@ class BookKeeping:
     def park(self, consumer: str, envelope: Envelope, attempts: int, due: datetime, error: str) -> None:
         """Set a message aside, unless it is parked or was taken already."""
         row = (
-            consumer, envelope.source, parking_key(envelope), envelope.id, _encode(envelope).decode(),
+            consumer, envelope.source, parking_key(envelope), envelope.id, encode_envelope(envelope),
             attempts, timestamp(due), error, self._now(),
         )  # fmt: skip
         self._statement(_PARK, row)
@@ -119,7 +102,7 @@ class BookKeeping:
     def save_timers(self, timers: Sequence[Timer]) -> None:
         """Insert or replace timers."""
         for timer in timers:
-            row = (timer.identifier, timestamp(timer.due), timer.schedule, _encode(timer.envelope).decode())
+            row = (timer.identifier, timestamp(timer.due), timer.schedule, encode_envelope(timer.envelope))
             self._statement(_TIMER, row)
 
     def remove_timers(self, identifiers: Collection[str]) -> None:
@@ -133,15 +116,10 @@ def timestamp(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def parking_key(envelope: Envelope) -> str:
-    """Messages without an ordering key are parked alone."""
-    return envelope.subject if envelope.subject is not None else envelope.id
-
-
 def envelope_of(row: Any, source: str) -> Envelope:
     """A row of `LOG_COLUMNS` as an envelope."""
     position, message_id, kind, type_, version, key, headers, data, time = row
-    known = _decode_headers(headers)
+    known = decode_headers(headers)
     return Envelope(
         id=message_id, source=source, type=type_, kind=kind, version=version, subject=key,
         time=datetime.fromisoformat(time), data=data.encode(), correlation_id=known.correlation_id,
@@ -154,7 +132,7 @@ def parked_of(row: Any) -> Parked:
     """A row of `insula_parked`, without its message id column, as a value."""
     sequence, consumer, source, key, _message_id, envelope, attempts, due, state, error, since = row
     return Parked(
-        sequence, consumer, source, key, _decode_envelope(envelope), attempts, datetime.fromisoformat(due),
+        sequence, consumer, source, key, decode_envelope(envelope), attempts, datetime.fromisoformat(due),
         ParkedState(state), error, datetime.fromisoformat(since),
     )  # fmt: skip
 
@@ -162,7 +140,7 @@ def parked_of(row: Any) -> Parked:
 def timer_of(row: Any) -> Timer:
     """A row of `insula_timer` as a value."""
     identifier, due, schedule, envelope = row
-    return Timer(identifier, datetime.fromisoformat(due), _decode_envelope(envelope), schedule)
+    return Timer(identifier, datetime.fromisoformat(due), decode_envelope(envelope), schedule)
 
 
 def answer_of(row: Any) -> Answer:
