@@ -11,6 +11,9 @@ import pytest
 
 from insula.runtime.local.postgres import LocalPostgres
 
+QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "checkpoint_timeout": "30min"}
+"""What runs in the background makes each of the tests' many databases wait for up to a second."""
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[LocalPostgres]:
@@ -18,7 +21,7 @@ def postgres_server() -> Iterator[LocalPostgres]:
     folder = Path(tempfile.mkdtemp(prefix="insula-postgres-"))
     folder.chmod(0o755)  # who runs it need not be who runs the tests
     try:
-        with LocalPostgres(folder / "server", durable=False) as server:
+        with LocalPostgres(folder / "server", durable=False, settings=QUICK) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)

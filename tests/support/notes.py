@@ -13,7 +13,9 @@ from sqlalchemy import Column, Integer, MetaData, String, Table
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.kernel.clock import SystemClock
 from insula.kernel.context import MessageContext
+from insula.kernel.errors import Rejection
 from insula.kernel.ids import INSULA_NAMESPACE, derive
+from insula.messages import Event
 from insula.messaging.outgoing import OutgoingMessages
 from insula.store.database import Mark, Scope
 
@@ -42,16 +44,26 @@ def scope(name: str = "notes.test", mark: str | None = None) -> Scope:
     return Scope(name, departure, marked, answer=lambda value: b"%d" % (value or 0), reject=lambda no: str(no).encode())
 
 
-async def add_note(database: SqliteDatabase, text: str) -> Any:
+class TooLong(Rejection, status=422):
+    """The text does not fit."""
+
+
+class NoteTaken(Event, key="text"):
+    """A note was taken."""
+
+    text: str
+
+
+async def add_note(database: Any, text: str, **columns: Any) -> Any:
     """One neighbour in the batch: inserts a note."""
 
     async def body(work: Any) -> None:
-        await work.execute(NOTES.insert(), {"text": text})
+        await work.execute(NOTES.insert(), {"text": text, **columns})
 
     return await database.perform(body, scope(f"notes.{text}"))
 
 
-async def texts(database: SqliteDatabase) -> list[str]:
+async def texts(database: Any) -> list[str]:
     """What the table holds, in the order of insertion."""
     return [row.text for row in await database.read(NOTES.select().order_by(NOTES.c.id))]
 

@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import ForeignKey, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.orm.exc import DetachedInstanceError
 
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.adapters.sqlite.errors import TransactionLost
 from insula.kernel.clock import SystemClock
-from insula.kernel.errors import Rejection, StorageFull
+from insula.kernel.errors import StorageFull
 from insula.store.database import Mark
-from insula.store.errors import StatementDenied, UnitOver
+from insula.store.errors import UnitOver
 from support.notes import NOTES, OpenDatabase, add_note, scope, texts, together, until
 
 ENDS_THE_TRANSACTION = "insert or rollback into notes (id, text) values (1, 'again')"
@@ -72,35 +71,6 @@ async def test_a_session_that_ends_the_shared_transaction_fails_alone(open_datab
         assert await texts(database) == ["first", "neighbour"]
 
 
-@pytest.mark.parametrize("statement", ["commit", "rollback", "savepoint mine", "delete from insula_migration"])
-async def test_a_session_can_neither_end_the_transaction_nor_touch_insulas_tables(
-    open_database: OpenDatabase, statement: str
-) -> None:
-    async with asyncio.timeout(10), open_database() as database:
-
-        def guilty(work: Any) -> None:
-            work.session.execute(NOTES.insert(), {"text": "undone"})
-            work.session.execute(text(statement))
-
-        with pytest.raises(StatementDenied):
-            await database.perform_in_thread(guilty, scope())
-        assert await texts(database) == []
-
-
-async def test_a_session_kept_longer_than_its_handler_runs_no_statement(open_database: OpenDatabase) -> None:
-    async with asyncio.timeout(10), open_database() as database:
-        kept: list[Any] = []
-
-        def keeping(work: Any) -> None:
-            kept.extend((work.session, work.session.connection()))
-
-        await database.perform_in_thread(keeping, scope())
-        for session in kept:
-            with pytest.raises(UnitOver):
-                session.execute(NOTES.insert(), {"text": "too late"})
-        assert await texts(database) == []
-
-
 async def test_a_unit_whose_mark_ended_the_transaction_keeps_nothing_though_it_goes_on(
     open_database: OpenDatabase,
 ) -> None:
@@ -119,10 +89,6 @@ async def test_a_unit_whose_mark_ended_the_transaction_keeps_nothing_though_it_g
         assert neighbour is None
         assert isinstance(outcome, (TransactionLost, StorageFull))
         assert await texts(database) == ["neighbour"]
-
-
-class TooLate(Rejection, status=422):
-    """No."""
 
 
 class Base(DeclarativeBase):
@@ -186,55 +152,3 @@ async def test_what_an_entity_loads_by_itself_fails_alone_when_it_ends_the_trans
         assert done is None
         assert isinstance(outcome, TransactionLost)
         assert await names(database) == ["first", "neighbour"]
-
-
-@pytest.mark.parametrize("ending", [None, TooLate, ValueError], ids=["done", "rejected", "failed"])
-@pytest.mark.parametrize("on_thread", [False, True], ids=["async", "def"])
-async def test_an_entity_kept_longer_than_its_unit_is_readable_but_neither_loads_nor_writes(
-    tmp_path: Path, on_thread: bool, ending: type[Exception] | None
-) -> None:
-    kept: list[Parent] = []
-
-    def end() -> None:
-        if ending is not None:
-            raise ending
-
-    async def loading(work: Any) -> None:
-        kept.append(await work.session.get(Parent, 1))
-        end()
-
-    def loading_on_a_thread(work: Any) -> None:
-        kept.append(work.session.get(Parent, 1))
-        end()
-
-    async def adopting(work: Any) -> None:
-        work.session.add(kept[0])
-
-    async with family(tmp_path) as database:
-        if on_thread:
-            await together(database.perform_in_thread(loading_on_a_thread, scope("thread")))
-        else:
-            await together(database.perform(loading, scope("async")))
-        assert kept[0].name == "first"
-        kept[0].name = "changed"
-        with pytest.raises(DetachedInstanceError):
-            kept[0].children  # noqa: B018 - reading it loads
-        assert await names(database) == ["first"]
-        await database.perform(adopting, scope("another"))
-        assert await names(database) == ["changed"]
-
-
-async def test_an_entity_that_would_load_before_the_units_first_statement_says_what_to_do(tmp_path: Path) -> None:
-    kept: list[Any] = []
-
-    async def load(work: Any) -> None:
-        kept.append(await work.session.get(Parent, 1))
-
-    async def lazy(work: Any) -> None:
-        work.session.add(kept[0])
-        kept[0].children  # noqa: B018 - reading it loads
-
-    async with family(tmp_path) as database:
-        await database.perform(load, scope("load"))
-        with pytest.raises(RuntimeError, match=r"await work\.session\.refresh"):
-            await database.perform(lazy, scope("lazy"))
