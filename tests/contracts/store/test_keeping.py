@@ -71,6 +71,16 @@ async def test_parked_messages_wait_in_the_order_of_their_key(open_database: Ope
         assert await database.parked_of("copy", "orders", "c") is None
 
 
+async def test_the_number_of_a_parked_message_is_never_used_again(open_database: OpenDatabase) -> None:
+    async with open_database() as database:
+        await do(database, park(1))
+        first = await database.parked_of("copy", "orders", "key")
+        await do(database, lambda unit: unit.unpark(first.sequence))
+        await do(database, park(2))
+        await do(database, lambda unit: unit.unpark(first.sequence))  # as a unit does that runs again
+        assert ids([await database.parked_of("copy", "orders", "key")]) == [2]
+
+
 async def test_a_message_without_a_key_is_parked_alone(open_database: OpenDatabase) -> None:
     async with open_database() as database:
         await do(database, park(1, None), park(2, None))

@@ -14,18 +14,20 @@ COUNT = select(func.count()).select_from(NOTES)
 
 
 async def test_a_peek_that_has_changed_runs_the_handler_again(open_database: OpenDatabase) -> None:
-    gate, runs = asyncio.Event(), 0
+    gate, peeked, runs = asyncio.Event(), asyncio.Event(), 0
 
     async def deciding(work: Any) -> int:
         nonlocal runs
         runs += 1
         count = len(await work.peek(select(NOTES.c.id)))
+        peeked.set()
         await gate.wait()
         await work.execute(NOTES.insert(), {"text": f"after {count}"})
         return count
 
     async with open_database() as database:
         waiting = asyncio.ensure_future(database.perform(deciding, scope()))
+        await peeked.wait()
         await add_note(database, "meanwhile")
         gate.set()
         assert await waiting == 1
@@ -34,15 +36,17 @@ async def test_a_peek_that_has_changed_runs_the_handler_again(open_database: Ope
 
 
 async def test_a_peek_that_has_changed_is_noticed_by_a_unit_that_only_publishes(open_database: OpenDatabase) -> None:
-    gate = asyncio.Event()
+    gate, peeked = asyncio.Event(), asyncio.Event()
 
     async def deciding(work: Any) -> None:
         count = len(await work.peek(select(NOTES.c.id)))
+        peeked.set()
         await gate.wait()
         work.publish(NoteTaken(text=f"after {count}"))
 
     async with open_database() as database:
         waiting = asyncio.ensure_future(database.perform(deciding, scope()))
+        await peeked.wait()
         await add_note(database, "meanwhile")
         gate.set()
         await waiting
