@@ -1,4 +1,4 @@
-"""One PostgreSQL for all tests of a worker that ask for one; it starts with the first."""
+"""Servers that many tests share: one for all tests of a worker that ask for it, started by the first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.runtime.local.nats import LocalNats
 from insula.runtime.local.postgres import LocalPostgres
 
 QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "checkpoint_timeout": "30min"}
@@ -17,7 +18,7 @@ QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "check
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[LocalPostgres]:
-    """A server that forgets everything with the tests."""
+    """A PostgreSQL that forgets everything with the tests."""
     folder = Path(tempfile.mkdtemp(prefix="insula-postgres-"))
     folder.chmod(0o755)  # who runs it need not be who runs the tests
     try:
@@ -25,3 +26,10 @@ def postgres_server() -> Iterator[LocalPostgres]:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNats]:
+    """A NATS server with JetStream. Tests use names of their own, and leave it running."""
+    with LocalNats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
