@@ -1,0 +1,178 @@
+"""A broker in this process's memory: for tests, and for whoever wants to see what the port asks of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from insula.kernel.errors import Unavailable
+from insula.messages import Envelope
+from insula.messaging.transport import PARTITIONS, Begin, Channel, Delivery, partition_of
+
+
+@dataclass(slots=True)
+class _Reader:
+    """How far one receiver has come: what it was given and has not acknowledged, by number, and what comes next."""
+
+    following: int
+    unacknowledged: dict[int, Delivery] = field(default_factory=dict)
+    subscription: MemorySubscription | None = None
+
+
+@dataclass(slots=True)
+class _Stored:
+    """The messages of one source, numbered from 1, and who reads them."""
+
+    identity: str
+    messages: list[Envelope | None] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    readers: dict[str, _Reader] = field(default_factory=dict)
+
+
+class MemoryBroker:
+    """What several `MemoryTransport`s share, as processes share a broker.
+
+    Parameters: `partitions` of each channel (default 16). It keeps everything for ever.
+    """
+
+    def __init__(self, partitions: int = PARTITIONS) -> None:
+        if partitions < 1:
+            raise ValueError(f"MemoryBroker(partitions={partitions}): a channel has one partition or more")
+        self.partitions = partitions
+        self.is_up = True
+        self._channels: dict[str, _Stored] = {}
+        self._made = 0
+
+    def stop(self) -> None:
+        """Answer nobody any more, and end every subscription; what was stored stays."""
+        self.is_up = False
+        for stored in self._channels.values():
+            for reader in stored.readers.values():
+                if reader.subscription is not None:
+                    reader.subscription.end()
+
+    def start(self) -> None:
+        """Answer again."""
+        self.is_up = True
+
+    def forget(self, source: str) -> None:
+        """Lose a channel with all that it had."""
+        self._channels.pop(source, None)
+
+    def lose(self, source: str, message_id: str) -> None:
+        """Lose one message that was stored."""
+        messages = self.channel(source).messages
+        number = next(number for number, each in enumerate(messages) if each is not None and each.id == message_id)
+        messages[number] = None
+
+    def channel(self, source: str) -> _Stored:
+        """The channel of a source, made where it is missing. Raises `Unavailable` while the broker is stopped."""
+        if not self.is_up:
+            raise Unavailable("the broker in memory is stopped")
+        if source not in self._channels:
+            self._made += 1
+            self._channels[source] = _Stored(f"memory {self._made}")
+        return self._channels[source]
+
+
+class MemoryTransport:
+    """One process's connection to a `MemoryBroker`. Implements `Transport`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions each channel has."""
+        return self._broker.partitions
+
+    async def open(self, source: str, receivers: Collection[str]) -> Channel:
+        """Make what is missing."""
+        stored = self._broker.channel(source)
+        for receiver in receivers:
+            stored.readers.setdefault(receiver, _Reader(len(stored.messages)))
+        return Channel(stored.identity, len(stored.messages))
+
+    async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
+        """Store messages, and hand them to whoever reads."""
+        stored = self._broker.channel(source)
+        for envelope in envelopes:
+            if envelope.id not in stored.ids:
+                stored.ids.add(envelope.id)
+                stored.messages.append(envelope)
+        for reader in stored.readers.values():
+            if reader.subscription is not None:
+                reader.subscription.fill()
+        return len(stored.messages)
+
+    async def subscribe(
+        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+    ) -> MemorySubscription:
+        """Read from where the receiver was."""
+        stored = self._broker.channel(source)
+        start = len(stored.messages) if begin == "now" else 0
+        reader = stored.readers.setdefault(receiver, _Reader(start))
+        if reader.subscription is not None:
+            reader.subscription.end()
+        reader.following = min([*reader.unacknowledged, reader.following])
+        reader.unacknowledged.clear()
+        reader.subscription = MemorySubscription(stored, reader, self._broker.partitions, arrived, window)
+        reader.subscription.fill()
+        return reader.subscription
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MemorySubscription:
+    """One receiver's reading. Implements `Subscription`."""
+
+    def __init__(
+        self, stored: _Stored, reader: _Reader, partitions: int, arrived: Callable[[], None], window: int
+    ) -> None:
+        self._stored = stored
+        self._reader = reader
+        self._partitions = partitions
+        self._arrived = arrived
+        self._window = window
+        self._ready: list[Delivery] = []
+        self._ended = False
+
+    def fill(self) -> None:
+        """Hand over what the window has room for."""
+        reader, messages, before = self._reader, self._stored.messages, len(self._ready)
+        while not self._ended and reader.following < len(messages) and len(reader.unacknowledged) < self._window:
+            number, envelope = reader.following, messages[reader.following]
+            reader.following += 1
+            if envelope is not None:
+                delivery = Delivery(envelope, partition_of(envelope, self._partitions), number)
+                reader.unacknowledged[number] = delivery
+                self._ready.append(delivery)
+        if len(self._ready) > before:
+            self._arrived()
+
+    def take(self) -> Sequence[Delivery]:
+        """What was handed over."""
+        if self._ended:
+            raise Unavailable("the subscription to the broker in memory has ended")
+        taken, self._ready = self._ready, []
+        return taken
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Make room for others."""
+        if self._ended:
+            raise Unavailable("the subscription to the broker in memory has ended")
+        for delivery in deliveries:
+            self._reader.unacknowledged.pop(delivery.receipt, None)
+        self.fill()
+
+    def end(self) -> None:
+        """Hand over nothing more; whoever takes is told."""
+        self._ended = True
+        self._arrived()
+
+    async def close(self) -> None:
+        """What was not acknowledged comes again to the next subscription."""
+        self._ended = True
+        if self._reader.subscription is self:
+            self._reader.subscription = None

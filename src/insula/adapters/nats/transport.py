@@ -1,0 +1,107 @@
+"""NATS JetStream as the transport between processes."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from insula.adapters.nats.channels import ChannelOptions, ensure_consumer, ensure_stream
+from insula.adapters.nats.connection import NatsConnection
+from insula.adapters.nats.outlet import Outlet
+from insula.adapters.nats.subscription import NatsSubscription
+from insula.kernel.errors import ConfigurationError
+from insula.messages import Envelope
+from insula.messaging.transport import PARTITIONS, Begin, Channel
+
+LIMIT_BYTES = 256 * 1024 * 1024
+ACKNOWLEDGE_SECONDS = 30.0
+
+
+class NatsTransport:
+    """One process's access to NATS JetStream. Implements `Transport`.
+
+    Parameters: `servers`, an address such as "nats://127.0.0.1:4222" or several; `token`, `credentials` (a `.creds`
+    file) and `tls`, as the servers ask for them, user and password stand in the address; `prefix` of all streams and
+    subjects (default "insula"); `partitions` of each stream (default 16); `limit_bytes`, how much a stream holds before
+    its publisher has to wait (default 256 MiB); `replicas` of each stream in a cluster (default 1);
+    `acknowledge_seconds`, after which the server takes a receiver for dead that has not said that it still works, which
+    it does by itself (default 30).
+    """
+
+    def __init__(
+        self,
+        servers: str | Sequence[str],
+        *,
+        token: str | None = None,
+        credentials: Path | None = None,
+        tls: ssl.SSLContext | None = None,
+        prefix: str = "insula",
+        partitions: int = PARTITIONS,
+        limit_bytes: int = LIMIT_BYTES,
+        replicas: int = 1,
+        acknowledge_seconds: float = ACKNOWLEDGE_SECONDS,
+    ) -> None:
+        addresses = [servers] if isinstance(servers, str) else list(servers)
+        if not addresses:
+            raise ConfigurationError("NatsTransport(servers=[]): give an address, such as nats://127.0.0.1:4222")
+        for name, value in (("partitions", partitions), ("limit_bytes", limit_bytes), ("replicas", replicas)):
+            if value < 1:
+                raise ConfigurationError(f"NatsTransport({name}={value}): give 1 or more")
+        if acknowledge_seconds <= 0:
+            raise ConfigurationError(f"NatsTransport(acknowledge_seconds={acknowledge_seconds}): give more than 0")
+        if not prefix or set(prefix) & set(" .*>/\\"):
+            raise ConfigurationError(f"NatsTransport(prefix={prefix!r}): give a word without spaces and . * > / \\")
+        self._options = ChannelOptions(prefix, partitions, limit_bytes, replicas, acknowledge_seconds)
+        self._connection = NatsConnection(addresses, token=token, credentials=credentials, tls=tls)
+        self._outlet = Outlet(self._connection, self._options)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions each channel has."""
+        return self._options.partitions
+
+    async def connect(self) -> None:
+        """See that the servers can be used; everything else connects by itself.
+
+        Raises `Unavailable`, and ConfigurationError for wrong credentials, no JetStream, and a version too old.
+        """
+        await self._connection.client()
+
+    async def open(self, source: str, receivers: Collection[str]) -> Channel:
+        """Make the stream of a source, and a consumer for each receiver."""
+        context = await self._connection.jetstream()
+        with self._connection.told(f"opening the stream {self._options.stream(source)}"):
+            found = await ensure_stream(context, self._options, source)
+            for receiver in sorted(receivers):
+                await ensure_consumer(context, self._options, source, receiver, begin="now")
+        stored = found.state.last_seq
+        self._outlet.reached(source, stored)
+        created = "" if found.created is None else f" of {found.created.isoformat()}"
+        return Channel(f"{self._options.stream(source)}{created}", stored)
+
+    async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
+        """Store messages in their order."""
+        return await self._outlet.publish(source, envelopes)
+
+    async def subscribe(
+        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+    ) -> NatsSubscription:
+        """Read a stream. The consumer is reset, so that what was not acknowledged comes again first, in its order."""
+        client = await self._connection.client()
+        context = await self._connection.jetstream()
+        stream = self._options.stream(source)
+        subscription = NatsSubscription(
+            self._connection, client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{receiver}", arrived, window,
+            self._options.acknowledge_seconds,
+        )  # fmt: skip
+        with self._connection.told(f"subscribing {receiver} to the stream {stream}"):
+            await ensure_stream(context, self._options, source)
+            await ensure_consumer(context, self._options, source, receiver, begin=begin, window=window)
+            await context.reset_consumer(stream, receiver)
+            await subscription.open()
+        return subscription
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._connection.close()

@@ -1,0 +1,271 @@
+"""Gives one receiver what a module elsewhere publishes: in order per key, acknowledged once it is durably taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Container, Coroutine, Sequence
+from typing import Any
+
+from insula.kernel.clock import Clock
+from insula.kernel.errors import Failure
+from insula.messaging.failing import described
+from insula.messaging.lane import Entry, Gap, Lane
+from insula.messaging.receiver import Receiver
+from insula.messaging.transport import Begin, Delivery, Subscription, Transport
+from insula.messaging.waiting import Signal, land
+from insula.store.database import Scope, Unit
+
+_log = logging.getLogger("insula.messaging")
+
+WINDOW = 512
+"""Messages of one source that one receiver may have without having acknowledged them."""
+
+_REMEMBER_SECONDS = 0.02
+"""How long what was taken waits for others, so that they are remembered in one commit."""
+
+_POLL_SECONDS = 20.0
+_FIRST_DELAY_SECONDS = 0.05
+_LONGEST_DELAY_SECONDS = 5.0
+_GAP_SECONDS = 5.0
+_LONGEST_GAP_SECONDS = 300.0
+
+
+class MessageUnknown(Failure):
+    """A message of a type that this version of the system does not know; a newer one does, so it waits."""
+
+
+class Subscriber:
+    """Reads one source's channel for one receiver.
+
+    Parameters: `known`, the wire names of all messages of the system: others wait for a newer version (default: none
+    do); `begin`, where to begin when nothing was ever read (default: with what comes).
+
+    How far each partition was taken is stored in the receiver's database before anything is acknowledged. So what comes
+    again is recognised, and what is missing shows.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        receiver: Receiver,
+        transport: Transport,
+        clock: Clock,
+        *,
+        known: Container[str] | None = None,
+        begin: Begin = "now",
+    ) -> None:
+        self.source = source
+        self.receiver = receiver
+        self.gaps: dict[int, Gap] = {}
+        """Partition -> what is missing in it, once that has been told."""
+        self._transport = transport
+        self._clock = clock
+        self._known = known
+        self._begin = begin
+        self._lanes: dict[int, Lane] = {}
+        self._awake = Signal()
+        self._subscription: Subscription | None = None
+        self._flying: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.Task[None]] = set()
+        self._mending: set[int] = set()
+        self._watched: set[int] = set()
+        self._passed: list[Delivery] = []
+        self._unremembered = 0
+        self._remember_at: float | None = None
+        self._landing = False
+
+    @property
+    def name(self) -> str:
+        """Who reads whom."""
+        return f"{self.source} → {self.receiver.module}"
+
+    @property
+    def saved(self) -> int:
+        """A position in the source's log: the marks of what was taken up to here are needed no more."""
+        lanes = self._lanes.values()
+        held = [lane.remembered or 0 for lane in lanes if lane.has_unremembered]
+        return min(held) if held else max((lane.remembered or 0 for lane in lanes), default=0)
+
+    async def start(self) -> None:
+        """Learn how far each partition was taken. The broker is not asked yet: a module starts without it.
+
+        A module whose source ran in the same process until now goes on where that ended.
+        """
+        database, name = self.receiver.database, self._cursor()
+        together = await database.cursor(name)
+        for partition in range(self._transport.partitions):
+            found = await database.cursor(self._cursor(partition))
+            known = [position for position in (found, together) if position is not None]
+            self._lanes[partition] = Lane(max(known, default=None))
+
+    def _cursor(self, partition: int | None = None) -> str:
+        return f"log of {self.source}" if partition is None else f"log of {self.source}/{partition}"
+
+    async def run(self) -> None:
+        """Take what comes, until cancelled. A broker that does not answer is asked again, ever more slowly."""
+        delay = _FIRST_DELAY_SECONDS
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._follow()
+            except Exception as error:
+                if self._clock.monotonic() - began > _LONGEST_DELAY_SECONDS:
+                    delay = _FIRST_DELAY_SECONDS
+                _log.warning("%s: %s; again in %.2f s", self.name, described(error), delay)
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
+
+    async def _follow(self) -> None:
+        subscription = await self._transport.subscribe(
+            self.source, self.receiver.module, arrived=self._awake.set, window=WINDOW, begin=self._begin
+        )
+        self._subscription = subscription
+        try:
+            while True:
+                self._awake.clear()
+                self._take_in(subscription.take())
+                await self._settle(subscription)
+                await self._awake.wait(self._seconds_to_wait())
+        except Exception:
+            await subscription.close()
+            raise
+
+    def _take_in(self, deliveries: Sequence[Delivery]) -> None:
+        touched = set()
+        for delivery in deliveries:
+            if not self._lanes[delivery.partition].arrive(delivery):
+                self._passed.append(delivery)
+            touched.add(delivery.partition)
+        for partition in touched:
+            self._begin_in(partition)
+            if partition not in self._watched and self._lanes[partition].gap() is not None:
+                self._watched.add(partition)
+                self._do_later(self._watch(partition))
+
+    def _begin_in(self, partition: int) -> None:
+        lane, create_task = self._lanes[partition], asyncio.get_running_loop().create_task
+        heard, known = self.receiver.types, self._known
+        for entry in () if self._landing else lane.begin():
+            kind = entry.envelope.type
+            if kind not in heard and (known is None or kind in known):
+                self._taken(lane, entry)
+                continue
+            task = create_task(self._fly(partition, lane, entry))
+            self._flying.add(task)
+            task.add_done_callback(self._flying.discard)
+
+    async def _fly(self, partition: int, lane: Lane, entry: Entry) -> None:
+        envelope = entry.envelope
+        try:
+            if self._known is not None and envelope.type not in self._known:
+                raise MessageUnknown(
+                    f"{self.source} publishes {envelope.type}, which this version of the system does not know: it and "
+                    "what follows it in its partition wait for a newer version"
+                )
+            await self.receiver.deliver(envelope)
+        except asyncio.CancelledError:
+            lane.failed(entry, Failure(f"the delivery of {envelope.type} {envelope.id} was cancelled"))
+        except BaseException as error:  # whatever it is, what comes after it must not wait in silence
+            lane.failed(entry, error)
+        else:
+            self._taken(lane, entry)
+        if lane.failure is not None and partition not in self._mending and not self._landing:
+            self._mending.add(partition)
+            self._do_later(self._mend(partition, lane))
+
+    def _taken(self, lane: Lane, entry: Entry) -> None:
+        lane.taken(entry)
+        self._unremembered += 1
+        if self._remember_at is None or self._unremembered == WINDOW // 4:
+            self._awake.set()
+
+    def _do_later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def _mend(self, partition: int, lane: Lane) -> None:
+        """Try again what failed, once everything of its partition has landed."""
+        delay = min(_FIRST_DELAY_SECONDS * 2 ** min(lane.failures - 1, 40), _LONGEST_DELAY_SECONDS)
+        if lane.failure is not None:
+            _log.warning("%s: %s; again in %.2f s", self.name, described(lane.failure), delay)
+        await self._clock.sleep(delay)
+        while not lane.is_still:
+            await asyncio.wait(tuple(self._flying), return_when=asyncio.FIRST_COMPLETED)
+        self._mending.discard(partition)
+        lane.mend()
+        self._begin_in(partition)
+
+    async def _watch(self, partition: int) -> None:
+        """Tell of what is missing, again and again, until it comes."""
+        seconds, told = _GAP_SECONDS, None
+        while (gap := self._lanes[partition].gap()) is not None:
+            if gap == told:
+                self.gaps[partition] = gap
+                _log.error(
+                    "%s: what stands between %d and %d in partition %d of the log of %s has not arrived; nothing after "
+                    "it is taken until it does. If it was deleted at the broker, delete the whole channel: %s "
+                    "publishes again what its log has, and nothing is taken twice",
+                    self.name, gap.after, gap.before, partition, self.source, self.source,
+                )  # fmt: skip
+                seconds = min(seconds * 2, _LONGEST_GAP_SECONDS)
+            told = gap
+            await self._clock.sleep(seconds)
+        self.gaps.pop(partition, None)
+        self._watched.discard(partition)
+
+    def _seconds_to_wait(self) -> float:
+        if self._remember_at is None:
+            return _POLL_SECONDS
+        return max(0.0, self._remember_at - self._clock.monotonic())
+
+    async def _settle(self, subscription: Subscription) -> None:
+        """Remember what was taken, when it is time to, and then acknowledge it."""
+        if self._passed:
+            passed, self._passed = self._passed, []
+            await subscription.acknowledge(passed)
+        if not self._unremembered:
+            return
+        now = self._clock.monotonic()
+        if self._remember_at is None:
+            self._remember_at = now + _REMEMBER_SECONDS
+        if self._unremembered >= WINDOW // 4 or now >= self._remember_at:
+            await self._remember(subscription)
+
+    async def _remember(self, subscription: Subscription) -> None:
+        counted, self._remember_at = self._unremembered, None
+        reached = [(partition, lane, lane.to_remember()) for partition, lane in self._lanes.items()]
+        changed = [(partition, lane, at) for partition, lane, at in reached if at is not None]
+        if not changed:
+            self._unremembered -= counted
+            return
+
+        async def body(unit: Unit) -> None:
+            for partition, _, at in changed:
+                await unit.save_cursor(self._cursor(partition), at)
+
+        await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the log of {self.source}"))
+        self._unremembered -= counted
+        done = [delivery for _, lane, at in changed for delivery in lane.remember(at)]
+        await subscription.acknowledge(done)
+
+    async def land(self, seconds: float) -> None:
+        """After `run` was cancelled: let what is on its way end; what has not after that many seconds is cancelled."""
+        self._landing = True
+        later = tuple(self._later)
+        for task in later:
+            task.cancel()
+        if later:
+            await asyncio.wait(later)
+        await land(tuple(self._flying), seconds)
+
+    async def stop(self) -> None:
+        """Then: remember what was taken, and give the rest back to the broker."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is None:
+            return
+        try:
+            await self._remember(subscription)
+        finally:
+            await subscription.close()

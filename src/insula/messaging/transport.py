@@ -1,0 +1,101 @@
+"""The port of what carries messages between processes: a broker that keeps them until each receiver has them.
+
+Messages of one source lie in a channel of their own, spread over partitions by their key. A partition keeps the order
+in which it was published. Every receiver reads every partition of a source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+from zlib import crc32
+
+from insula.messages import Envelope
+
+PARTITIONS = 16
+"""How many partitions a channel has by default: it stays as it is as long as the channel lives."""
+
+Begin = Literal["now", "first"]
+"""Where a receiver begins that the channel does not know yet: with what comes, or with the oldest that is kept."""
+
+
+def partition_of(envelope: Envelope, partitions: int) -> int:
+    """The partition of a message: by its key, so that one key never changes its partition; else by its id."""
+    text = envelope.id if envelope.subject is None else envelope.subject
+    return crc32(text.encode()) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """What the broker has of one source.
+
+    Parameters: `identity`, another one once the channel was made anew; `stored`, how many messages were ever stored in
+    it, which only falls when the broker has lost some.
+    """
+
+    identity: str
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it arrived. Parameters: `receipt`, what its subscription acknowledges it by."""
+
+    envelope: Envelope
+    partition: int
+    receipt: Any = None
+
+
+class Subscription(Protocol):
+    """One receiver's reading of one channel."""
+
+    def take(self) -> Sequence[Delivery]:
+        """What has arrived since, without waiting. Raises `Unavailable` once nothing can arrive any more."""
+        ...
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that these need not come again; they still may, so acknowledge them again then."""
+        ...
+
+    async def close(self) -> None:
+        """Stop, and give back what was not acknowledged: the receiver's next subscription gets it at once."""
+        ...
+
+
+class Transport(Protocol):
+    """Every method raises `Unavailable` where the broker does not answer, and works again once it does."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions each channel has."""
+        ...
+
+    async def open(self, source: str, receivers: Collection[str]) -> Channel:
+        """Make the channel of a source where it is missing, and keep from now on what these receivers have not read.
+
+        Raises ConfigurationError where the broker cannot be used as it is.
+        """
+        ...
+
+    async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
+        """Store messages in their order, each after its partition's earlier ones or not at all; when it returns,
+        the broker has them all. A message id that was stored lately is not stored again.
+
+        Returns how many messages were ever stored in the channel.
+        """
+        ...
+
+    async def subscribe(
+        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+    ) -> Subscription:
+        """Let a receiver read a channel: first what was delivered before and never acknowledged, then what follows.
+
+        One subscription of a receiver at a time. Parameters: `arrived`, called when there is something to take;
+        `window`, at most so many messages are unacknowledged at a time.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the broker."""
+        ...

@@ -1,0 +1,31 @@
+"""Each case of the kit runs on every transport. Another one needs a line here, and what `Broker` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.transport.brokers import Broker, MemoryInTest, NatsInTest
+from insula.runtime.local.nats import LocalNats
+
+KINDS = ("memory", "nats")
+
+
+@pytest.fixture(params=KINDS)
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """A broker that is never stopped, with a single partition, so that everything is in one order."""
+    if request.param == "memory":
+        return MemoryInTest(partitions=1)
+    return NatsInTest(request.getfixturevalue("nats_server"), partitions=1)
+
+
+@pytest.fixture(params=KINDS)
+def broker_alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
+    """A broker that the test may stop, with four partitions."""
+    if request.param == "memory":
+        yield MemoryInTest(partitions=4)
+        return
+    with LocalNats(tmp_path / "nats") as server:
+        yield NatsInTest(server, partitions=4)
