@@ -96,16 +96,14 @@ class Lane:
             if self._early[position].envelope.previous > self._reached:
                 return
 
-    def begin(self) -> Sequence[Entry]:
-        """The messages that may go to their handlers now, in order."""
+    def next(self) -> Entry | None:
+        """The next message that may go to its handler now; None when none may."""
         if self.failure is not None or not self._waiting:
-            return ()
-        begun = list(self._waiting)
-        self._waiting.clear()
-        for entry in begun:
-            entry.progress = Progress.FLYING
-        self._flying += len(begun)
-        return begun
+            return None
+        entry = self._waiting.popleft()
+        entry.progress = Progress.FLYING
+        self._flying += 1
+        return entry
 
     def taken(self, entry: Entry) -> None:
         """A message was durably taken or parked."""

@@ -146,30 +146,35 @@ class Subscriber:
     def _begin_in(self, partition: int) -> None:
         lane, create_task = self._lanes[partition], asyncio.get_running_loop().create_task
         heard, known = self.receiver.types, self._known
-        for entry in () if self._landing else lane.begin():
-            kind = entry.envelope.type
-            if kind not in heard and (known is None or kind in known):
+        while not self._landing and (entry := lane.next()) is not None:
+            envelope = entry.envelope
+            if envelope.type in heard:
+                task = create_task(self._fly(partition, lane, entry))
+                self._flying.add(task)
+                task.add_done_callback(self._flying.discard)
+            elif known is None or envelope.type in known:
                 self._taken(lane, entry)
-                continue
-            task = create_task(self._fly(partition, lane, entry))
-            self._flying.add(task)
-            task.add_done_callback(self._flying.discard)
+            else:
+                unknown = MessageUnknown(
+                    f"{self.source} publishes {envelope.type}, which this version of the system does not know: it and "
+                    "what follows it in its partition wait for a newer version"
+                )
+                self._failed(partition, lane, entry, unknown)
 
     async def _fly(self, partition: int, lane: Lane, entry: Entry) -> None:
         envelope = entry.envelope
         try:
-            if self._known is not None and envelope.type not in self._known:
-                raise MessageUnknown(
-                    f"{self.source} publishes {envelope.type}, which this version of the system does not know: it and "
-                    "what follows it in its partition wait for a newer version"
-                )
             await self.receiver.deliver(envelope)
         except asyncio.CancelledError:
-            lane.failed(entry, Failure(f"the delivery of {envelope.type} {envelope.id} was cancelled"))
+            cancelled = Failure(f"the delivery of {envelope.type} {envelope.id} was cancelled")
+            self._failed(partition, lane, entry, cancelled)
         except BaseException as error:  # whatever it is, what comes after it must not wait in silence
-            lane.failed(entry, error)
+            self._failed(partition, lane, entry, error)
         else:
             self._taken(lane, entry)
+
+    def _failed(self, partition: int, lane: Lane, entry: Entry, error: BaseException) -> None:
+        lane.failed(entry, error)
         if lane.failure is not None and partition not in self._mending and not self._landing:
             self._mending.add(partition)
             self._do_later(self._mend(partition, lane))

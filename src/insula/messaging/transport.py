@@ -82,7 +82,8 @@ class Transport(Protocol):
         """Store messages in their order, each after its partition's earlier ones or not at all; when it returns,
         the broker has them all. A message id that was stored lately is not stored again.
 
-        Returns how many messages were ever stored in the channel.
+        Returns how many messages were ever stored in the channel. Raises `Unavailable` also for a channel that is not
+        there; whoever is told so opens it, and looks what it has.
         """
         ...
 

@@ -47,9 +47,7 @@ class MemoryBroker:
         """Answer nobody any more, and end every subscription; what was stored stays."""
         self.is_up = False
         for stored in self._channels.values():
-            for reader in stored.readers.values():
-                if reader.subscription is not None:
-                    reader.subscription.end()
+            _end_reading(stored)
 
     def start(self) -> None:
         """Answer again."""
@@ -57,7 +55,9 @@ class MemoryBroker:
 
     def forget(self, source: str) -> None:
         """Lose a channel with all that it had."""
-        self._channels.pop(source, None)
+        stored = self._channels.pop(source, None)
+        if stored is not None:
+            _end_reading(stored)
 
     def lose(self, source: str, message_id: str) -> None:
         """Lose one message that was stored."""
@@ -65,14 +65,22 @@ class MemoryBroker:
         number = next(number for number, each in enumerate(messages) if each is not None and each.id == message_id)
         messages[number] = None
 
-    def channel(self, source: str) -> _Stored:
+    def channel(self, source: str, *, make: bool = True) -> _Stored:
         """The channel of a source, made where it is missing. Raises `Unavailable` while the broker is stopped."""
         if not self.is_up:
             raise Unavailable("the broker in memory is stopped")
         if source not in self._channels:
+            if not make:
+                raise Unavailable(f"the broker in memory has no channel of {source}")
             self._made += 1
             self._channels[source] = _Stored(f"memory {self._made}")
         return self._channels[source]
+
+
+def _end_reading(stored: _Stored) -> None:
+    for reader in stored.readers.values():
+        if reader.subscription is not None:
+            reader.subscription.end()
 
 
 class MemoryTransport:
@@ -95,7 +103,7 @@ class MemoryTransport:
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
         """Store messages, and hand them to whoever reads."""
-        stored = self._broker.channel(source)
+        stored = self._broker.channel(source, make=False)
         for envelope in envelopes:
             if envelope.id not in stored.ids:
                 stored.ids.add(envelope.id)
