@@ -22,6 +22,7 @@ from insula.runtime.inspection import Inspection
 from insula.runtime.wiring import assembled, migration_problems
 
 _MODULE_COLUMNS = ("module", "log", "parked", "dead", "delayed", "handled")
+_MISSING_COLUMNS = ("source", "subscriber", "position", "missing")
 _RELAY_COLUMNS = ("source", "subscriber", "position", "head", "waiting")
 
 
@@ -37,8 +38,12 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
         print_json(found)
         return
     show(f"{found['system']}: modules", _MODULE_COLUMNS, _cells(found["modules"], _MODULE_COLUMNS), as_json=False)
-    behind = [each for each in found["relays"] if each["waiting"]]
+    unpublished = [{**each, "subscriber": "(the broker)"} for each in found["publishers"]]
+    behind = [each for each in (*found["relays"], *unpublished) if each["waiting"]]
     show("On their way", _RELAY_COLUMNS, _cells(behind, _RELAY_COLUMNS), as_json=False)
+    missing = [each for each in found["subscribers"] if each["missing"]]
+    if missing:
+        show("Partitions that miss something", _MISSING_COLUMNS, _cells(missing, _MISSING_COLUMNS), as_json=False)
 
 
 def _cells(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[tuple[Any, ...]]:

@@ -35,6 +35,24 @@ class RelayStatus(msgspec.Struct, frozen=True):
     waiting: int
 
 
+class PublisherStatus(msgspec.Struct, frozen=True):
+    """How far the broker has one module's log."""
+
+    source: str
+    position: int
+    head: int
+    waiting: int
+
+
+class SubscriberStatus(msgspec.Struct, frozen=True):
+    """How one module reads what another one publishes to the broker; `missing` partitions wait for what was lost."""
+
+    source: str
+    subscriber: str
+    position: int
+    missing: int
+
+
 class Status(msgspec.Struct, frozen=True):
     """How a running system stands."""
 
@@ -42,6 +60,8 @@ class Status(msgspec.Struct, frozen=True):
     ready: bool
     modules: list[ModuleStatus]
     relays: list[RelayStatus]
+    publishers: list[PublisherStatus] = []
+    subscribers: list[SubscriberStatus] = []
 
 
 async def status_of(application: Application) -> Status:
@@ -58,7 +78,14 @@ async def status_of(application: Application) -> Status:
         waiting = await relay.source.log_count(relay.position, relay.receiver.types)
         head = await relay.source.log_head()
         relays.append(RelayStatus(relay.source.name, relay.receiver.module, relay.position, head, waiting))
-    return Status(application.system.name, application.ready, modules, relays)
+    publishers = []
+    for each in wired.publishers:
+        head = await wired.databases[each.source].log_head()
+        publishers.append(PublisherStatus(each.source, each.position, head, await each.waiting()))
+    subscribers = [
+        SubscriberStatus(each.source, each.receiver.module, each.saved, len(each.gaps)) for each in wired.subscribers
+    ]
+    return Status(application.system.name, application.ready, modules, relays, publishers, subscribers)
 
 
 class Admin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -107,8 +107,8 @@ class Application:
         self._retriers = [Retrier(receiver, self.clock) for receiver in wired.receivers.values()]
         for retrier in self._retriers:
             self._begin(retrier.run())
-        for relay in wired.relays:
-            self._begin(relay.run())
+        for run in wired.runs():
+            self._begin(run)
         self._begin(self._maintain())
         self.ready = True
         return self
@@ -139,11 +139,15 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         drain_seconds = self.configuration.http.drain_seconds
         landing = [relay.land(drain_seconds) for relay in self.wired.relays]
+        landing += [subscriber.land(drain_seconds) for subscriber in self.wired.subscribers]
         landing += [retrier.land(drain_seconds) for retrier in self._retriers]
         await asyncio.gather(*landing)
-        for relay in self.wired.relays:
+        endings = [relay.save() for relay in self.wired.relays]
+        endings += [publisher.stop() for publisher in self.wired.publishers]
+        endings += [subscriber.stop() for subscriber in self.wired.subscribers]
+        for ending in endings:
             try:
-                await relay.save()
+                await ending
             except Exception as problem:  # what is delivered again finds its mark
                 _log.warning("a cursor could not be saved: %s", problem)
         await self._close(kind, error, trace)
@@ -151,13 +155,17 @@ class Application:
     async def _close(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close adapters, then databases, each even when another cannot be closed."""
+        """Close adapters and what leads to other processes, then databases, each even when another cannot be closed."""
         async with AsyncExitStack() as closing:
             for database in self.wired.databases.values():
                 closing.push_async_callback(database.close)
             for adapter in self._entered:
                 if hasattr(adapter, "__aexit__"):
                     closing.push_async_callback(adapter.__aexit__, kind, error, trace)
+            for outside in (self.surroundings.transport, self.surroundings.neighbours):
+                close: Callable[[], Awaitable[None]] | None = getattr(outside, "close", None)
+                if close is not None:
+                    closing.push_async_callback(close)
 
     def let_go(self) -> None:
         """Drop everything at once, as the end of the process would; nothing that ran goes on."""
@@ -179,7 +187,9 @@ class Application:
         store, now, deleted = self.configuration.store, self.clock.now(), 0
         for name, database in self.wired.databases.items():
             marks = {relay.source.name: relay.saved for relay in self.wired.relays if relay.receiver.module == name}
+            marks |= {each.source: each.saved for each in self.wired.subscribers if each.receiver.module == name}
             passed = [relay.saved for relay in self.wired.relays if relay.source.name == name]
+            passed += [publisher.saved for publisher in self.wired.publishers if publisher.source == name]
             for _ in range(_CHUNKS_AT_ONCE):  # each a commit of its own, so that handlers get their turn in between
                 chunk = await database.prune(
                     marks=marks,

@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from insula.adapters.asgi.application import HttpApplication
+from insula.adapters.asgi.calls import Calls
 from insula.adapters.asgi.exchange import CallerOf
 from insula.adapters.asgi.server import check_address, serve
 from insula.edge.headers import Headers
@@ -19,6 +21,9 @@ from insula.runtime import presence
 from insula.runtime.admin import Admin
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
 
 _log = logging.getLogger("insula.runtime")
 _TOKEN_BITS = 256
@@ -55,13 +60,20 @@ async def serve_system(
 
 
 def http_face(
-    application: Application, token: str | None = None, stopping: asyncio.Event | None = None
+    application: Application,
+    token: str | None = None,
+    stopping: asyncio.Event | None = None,
+    call_token: str | None = None,
 ) -> HttpApplication:
     """The ASGI application of a running system.
 
-    Parameters: `token` of its admin endpoint (default: there is none); `stopping`, from when on it is not ready.
+    Parameters: `token` of its admin endpoint (default: there is none); `stopping`, from when on it is not ready;
+    `call_token`, shared by the processes of a system, with which they call the modules of this one (default: none may).
     """
     http = application.configuration.http
+    routes: list[BaseRoute] = [] if token is None else [*Admin(application, token).routes()]
+    if call_token is not None:
+        routes += _calls(application, call_token).routes()
     return HttpApplication(
         application.assembly,
         application.bus,
@@ -70,8 +82,15 @@ def http_face(
         body_limit_bytes=http.body_limit_bytes,
         requests_limit=http.requests_at_once,
         ready=lambda: application.ready and not (stopping is not None and stopping.is_set()),
-        extra_routes=() if token is None else Admin(application, token).routes(),
+        extra_routes=routes,
     )
+
+
+def _calls(application: Application, token: str) -> Calls:
+    here = {module.name for module in application.wired.modules}
+    handled = application.assembly.handlers.items()
+    served = {message.__message_name__: message for message, (module, _) in handled if module.name in here}
+    return Calls(application.bus, served, application.clock, application.randomness, token)
 
 
 def _caller_from(header: str) -> CallerOf | None:

@@ -11,6 +11,7 @@ from insula.kernel.context import MessageContext
 from insula.kernel.randomness import Randomness, SystemRandomness
 from insula.messaging.receiver import Receiver
 from insula.messaging.relay import Deliver
+from insula.messaging.transport import Transport
 from insula.store.log import Log
 
 if TYPE_CHECKING:
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
 
 
 class Neighbours(Protocol):
-    """How a process reaches the modules that run in other processes."""
-
-    def log_of(self, module: str) -> Log:
-        """The log of a module that runs elsewhere."""
-        ...
+    """How a process calls the modules that run in other processes. What has a `close` is closed at the end."""
 
     async def call(self, module: str, message: Any, context: MessageContext) -> Any:
         """Let a module that runs elsewhere answer a command or query."""
@@ -36,7 +33,9 @@ class Surroundings:
     Parameters: `clock` and `randomness`; `committer`, by module, what runs its COMMIT (default: a thread each);
     `threads`, False to run `def` handlers on the loop; `sole_process`, whether no other process on this machine looks
     at the databases; `deliver`, by source and receiver, how messages reach a module
-    (default: they are handed over); `neighbours`, where to find modules that run in other processes (default: none do);
+    (default: they are handed over); `neighbours`, who calls modules that run in other processes (default: none do);
+    `transport`, what carries messages from and to them, closed at the end (default: nothing does); `log_elsewhere`, the
+    simulator's: by module, the log of one that runs in another process, read over its network instead;
     `adapters`, port -> what to supply instead of the adapter bound to it; `before`, by port and adapter, what handlers
     get in its place; `after_wiring`, the simulator's: given what `wire` has made of this process, before it starts.
     """
@@ -48,6 +47,8 @@ class Surroundings:
     sole_process: bool = False
     deliver: Callable[[str, Receiver], Deliver] | None = None
     neighbours: Neighbours | None = None
+    transport: Transport | None = None
+    log_elsewhere: Callable[[str], Log] | None = None
     adapters: Mapping[type, Any] = field(default_factory=dict)
     before: Callable[[type, Any], Any] | None = None
     after_wiring: Callable[[Any], None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Collection, Container, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,11 @@ from insula.kernel.ids import Uuid7
 from insula.messages import Message
 from insula.messaging.bus import Ask, Bus, Fidelity
 from insula.messaging.dispatcher import Dispatcher, Handler, Port, framework_ports
+from insula.messaging.publishing import Publisher
 from insula.messaging.receiver import Receiver
 from insula.messaging.relay import Relay
 from insula.messaging.retrying import RetryPolicy
+from insula.messaging.subscribing import Subscriber
 from insula.messaging.timers import Timers, tick_type
 from insula.modules import Assembly, HandlerDeclaration, Module, System, assemble
 from insula.runtime.configuration import Configuration, Delivery, Store
@@ -50,6 +52,8 @@ class Wired:
     databases: dict[str, SqliteDatabase]
     receivers: dict[str, Receiver] = field(default_factory=dict)
     relays: list[Relay] = field(default_factory=list)
+    publishers: list[Publisher] = field(default_factory=list)
+    subscribers: list[Subscriber] = field(default_factory=list)
     timers: list[Timers] = field(default_factory=list)
     bound: list[Any] = field(default_factory=list)
 
@@ -58,6 +62,14 @@ class Wired:
         """The modules that run in this process."""
         return [module for module in self.assembly.system.modules if module.name in self.databases]
 
+    def runs(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """What moves messages between modules, each until it is cancelled."""
+        return [
+            *(relay.run() for relay in self.relays),
+            *(publisher.run() for publisher in self.publishers),
+            *(subscriber.run() for subscriber in self.subscribers),
+        ]
+
     async def start(self) -> None:
         """Pick up what the last run left: parked keys, schedules, cursors."""
         for receiver in self.receivers.values():
@@ -65,6 +77,10 @@ class Wired:
         for timers in self.timers:
             await timers.start()
         await asyncio.gather(*(relay.start() for relay in self.relays))  # together, so that they share commits
+        for publisher in self.publishers:
+            await publisher.start()
+        for subscriber in self.subscribers:
+            await subscriber.start()
 
 
 def wire(
@@ -98,7 +114,10 @@ def wire(
         for module in here:
             _wire_module(module, wired, handlers, configuration.delivery, surroundings, handled)
         for module in system.modules:
-            _wire_log(module, wired, surroundings)
+            if module in here:
+                _wire_log(wired.databases[module.name], wired, surroundings)
+            else:
+                _wire_elsewhere(module, wired, surroundings)
     except BaseException:
         for database in wired.databases.values():
             database.let_go()
@@ -148,21 +167,44 @@ def _wire_module(
     wired.timers.append(Timers(database, schedules, clock))
 
 
-def _wire_log(module: Module, wired: Wired, surroundings: Surroundings) -> None:
-    """A relay from one module's log, here or elsewhere, to each receiver here; calls to a module elsewhere."""
-    log: Log | None = wired.databases.get(module.name)
-    if log is None:
-        neighbours = surroundings.neighbours
-        if neighbours is None:
-            raise ConfigurationError(f"module {module.name} runs in no process that this one knows of")
-        log = neighbours.log_of(module.name)
-        for message, (owner, _) in wired.assembly.handlers.items():
-            if owner is module:
-                wired.bus.redirect(message, partial(neighbours.call, module.name))
+def _wire_log(log: SqliteDatabase, wired: Wired, surroundings: Surroundings) -> None:
+    """From a log of this process to each receiver here, and to the broker for those elsewhere."""
+    _relay(log, wired, surroundings)
+    elsewhere = [each.name for each in wired.assembly.system.modules if each.name not in wired.databases]
+    listening = [name for name in elsewhere if _listens(wired.assembly, name)]
+    if surroundings.transport is not None and listening:
+        wired.publishers.append(Publisher(log, surroundings.transport, listening, surroundings.clock))
+
+
+def _wire_elsewhere(module: Module, wired: Wired, surroundings: Surroundings) -> None:
+    """Calls to a module of another process, and its messages to each receiver here."""
+    neighbours, transport = surroundings.neighbours, surroundings.transport
+    if neighbours is None or (transport is None and surroundings.log_elsewhere is None):
+        raise ConfigurationError(f"module {module.name} runs in no process that this one knows of")
+    for message, (owner, _) in wired.assembly.handlers.items():
+        if owner is module:
+            wired.bus.redirect(message, partial(neighbours.call, module.name))
+    if transport is None:
+        if surroundings.log_elsewhere is not None:
+            _relay(surroundings.log_elsewhere(module.name), wired, surroundings)
+        return
+    for name, receiver in wired.receivers.items():
+        if _listens(wired.assembly, name):
+            known = wired.assembly.messages
+            wired.subscribers.append(Subscriber(module.name, receiver, transport, surroundings.clock, known=known))
+
+
+def _relay(log: Log, wired: Wired, surroundings: Surroundings) -> None:
     for receiver in wired.receivers.values():
         if receiver.types:
-            deliver = None if surroundings.deliver is None else surroundings.deliver(module.name, receiver)
+            deliver = None if surroundings.deliver is None else surroundings.deliver(log.name, receiver)
             wired.relays.append(Relay(log, receiver, surroundings.clock, deliver))
+
+
+def _listens(assembly: Assembly, module: str) -> bool:
+    """Whether a module takes messages that others may publish or send."""
+    commands = (owner.name for owner, handler in assembly.handlers.values() if handler.kind == "command")
+    return module in commands or any(owner.name == module for owner, _ in assembly.consumers)
 
 
 def _handlers_of(assembly: Assembly, module: Module) -> list[HandlerDeclaration]:

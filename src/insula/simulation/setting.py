@@ -56,6 +56,7 @@ class Setting:
         def before(port: type, adapter: Any) -> Outside:
             return Outside(process, port, adapter, self.refusals.get(port, ()))
 
+        neighbours = SimulatedNeighbours(process, network)
         surroundings = Surroundings(
             clock=process.clock,
             randomness=process.randomness,
@@ -63,7 +64,8 @@ class Setting:
             threads=False,
             sole_process=True,
             deliver=partial(Delivery, process),
-            neighbours=SimulatedNeighbours(process, network),
+            neighbours=neighbours,
+            log_elsewhere=neighbours.log_of,
             adapters=self.stand_ins,
             before=before,
             after_wiring=None if self.change is None else partial(self.change, process, network),
