@@ -65,9 +65,14 @@ class Reply:
     contract: str = ""
 
 
-@functools.cache
 def contract_of(message: type[Message]) -> str:
-    """The version of a message, and a digest of all that both ends must agree on."""
+    """The version of a message, and a digest of all that both ends must agree on; made once a class."""
+    made: str = _contract_of(message)
+    return made
+
+
+@functools.cache
+def _contract_of(message: type[Message]) -> str:
     return f"{message.__version__}:{fingerprint(message)}"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -28,6 +28,8 @@ _REQUEST_SECONDS = 5.0
 _RECONNECT_PAUSE_SECONDS = 0.25
 _PING_SECONDS = 20
 _NOT_ENABLED = 10039
+
+Value = TypeVar("Value")
 
 
 class NatsConnection:
@@ -54,6 +56,7 @@ class NatsConnection:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._trouble: list[BaseException] = []
+        self._asking: set[asyncio.Future[Any]] = set()
         self.on_lost: list[Callable[[], None]] = []
         """Called when the connection is gone: what was under way gets no answer."""
 
@@ -90,7 +93,7 @@ class NatsConnection:
 
         connecting = asyncio.ensure_future(
             client.connect(
-                self._servers, error_cb=note, disconnected_cb=self._disconnected, closed_cb=self._closed,
+                self._servers, error_cb=note, disconnected_cb=self._lost, closed_cb=self._lost,
                 max_reconnect_attempts=-1, reconnect_time_wait=_RECONNECT_PAUSE_SECONDS,  # type: ignore[arg-type]
                 ping_interval=_PING_SECONDS, **self._options,
             )
@@ -131,15 +134,31 @@ class NatsConnection:
         if (version.major, version.minor) < OLDEST_VERSION:
             oldest = ".".join(map(str, OLDEST_VERSION))
             raise ConfigurationError(f"{self.address} runs nats-server {version}; Insula needs {oldest} or newer")
-        with self.told("asking for JetStream"):
+        await self.ask(self._check_jetstream(client), "asking for JetStream")
+
+    async def _check_jetstream(self, client: Client) -> None:
+        try:
+            await client.jetstream(timeout=_REQUEST_SECONDS).account_info()
+        except nats.js.errors.APIError as error:
+            if error.err_code in (None, _NOT_ENABLED):
+                raise ConfigurationError(
+                    f"{self.address} has no JetStream (for this account): start it with --jetstream"
+                ) from None
+            raise
+
+    async def ask(self, work: Coroutine[Any, Any, Value], doing: str) -> Value:
+        """Do something that waits for the server's answers, and no longer than the connection lasts."""
+        task = asyncio.ensure_future(work)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        with self.told(doing):
             try:
-                await client.jetstream(timeout=_REQUEST_SECONDS).account_info()
-            except nats.js.errors.APIError as error:
-                if error.err_code in (None, _NOT_ENABLED):
-                    raise ConfigurationError(
-                        f"{self.address} has no JetStream (for this account): start it with --jetstream"
-                    ) from None
-                raise
+                return await task
+            except asyncio.CancelledError:
+                own = asyncio.current_task()
+                if own is not None and own.cancelling():
+                    raise
+                raise Unavailable(f"{self.address}: {doing}: the connection was lost") from None
 
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:
@@ -149,12 +168,10 @@ class NatsConnection:
         except (TimeoutError, nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise Unavailable(f"{self.address}: {doing}: {str(error) or type(error).__name__}") from error
 
-    async def _disconnected(self) -> None:
-        for listener in list(self.on_lost):
-            listener()
-
-    async def _closed(self) -> None:
-        for listener in list(self.on_lost):
+    async def _lost(self) -> None:
+        for task in tuple(self._asking):  # the client itself would let them wait for their time limit
+            task.cancel()
+        for listener in tuple(self.on_lost):
             listener()
 
     async def close(self) -> None:

@@ -97,9 +97,9 @@ class Outlet:
         raise Unavailable(f"{self._connection.address}: another process publishes to {self._options.stream(source)}")
 
     async def _last_sequence(self, source: str) -> int:
-        context = await self._connection.jetstream()
-        with self._connection.told(f"asking for the stream {self._options.stream(source)}"):
-            return (await context.stream_info(self._options.stream(source))).state.last_seq
+        context, stream = await self._connection.jetstream(), self._options.stream(source)
+        info = await self._connection.ask(context.stream_info(stream), f"asking for the stream {stream}")
+        return info.state.last_seq
 
     async def _send(self, source: str, envelopes: Sequence[Envelope], expected: int) -> Sequence[_Answer]:
         client = await self._listening()

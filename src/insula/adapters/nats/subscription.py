@@ -23,7 +23,7 @@ _PULL_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 5.0
 _SILENCE_SECONDS = 16.0
 _NANOSECONDS = 1_000_000_000
-_STILL_WORKING, _NEVER_AGAIN = b"+WPI", b"+TERM"
+_STILL_WORKING, _NOT_NOW, _NEVER_AGAIN = b"+WPI", b"-NAK", b"+TERM"
 _PULL_IS_OVER = ("404", "408")
 _HEARTBEAT = "100"
 
@@ -86,6 +86,9 @@ class NatsSubscription:
         if headers is not None and "Status" in headers:
             await self._told(headers)
             return
+        if self._ended:  # it is for whoever reads now
+            await self._client.publish(message.reply, _NOT_NOW)
+            return
         self._asked_for -= 1
         if self._asked_for == self._window // 2:
             await self._pull()
@@ -103,7 +106,7 @@ class NatsSubscription:
 
     async def _told(self, headers: dict[str, str]) -> None:
         status = headers["Status"]
-        if status == _HEARTBEAT:
+        if status == _HEARTBEAT or self._ended:
             return
         if status in _PULL_IS_OVER:
             self._asked_for = max(0, self._asked_for - int(headers.get("Nats-Pending-Messages", self._window)))
@@ -160,6 +163,7 @@ class NatsSubscription:
         if self._watching is not None:
             self._watching.cancel()
         with suppress(Exception):
-            if self._inbox is not None and self._client.is_connected:
+            if self._inbox is not None:  # also when disconnected, or the client subscribes again once it is connected
                 await self._inbox.unsubscribe()
+            if self._client.is_connected:
                 await self._client.flush(timeout=1)

@@ -6,6 +6,9 @@ import ssl
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from nats.js import JetStreamContext
+from nats.js.api import StreamInfo
+
 from insula.adapters.nats.channels import ChannelOptions, ensure_consumer, ensure_stream
 from insula.adapters.nats.connection import NatsConnection
 from insula.adapters.nats.outlet import Outlet
@@ -71,14 +74,18 @@ class NatsTransport:
     async def open(self, source: str, receivers: Collection[str]) -> Channel:
         """Make the stream of a source, and a consumer for each receiver."""
         context = await self._connection.jetstream()
-        with self._connection.told(f"opening the stream {self._options.stream(source)}"):
-            found = await ensure_stream(context, self._options, source)
-            for receiver in sorted(receivers):
-                await ensure_consumer(context, self._options, source, receiver, begin="now")
+        opening = self._opened(context, source, receivers)
+        found = await self._connection.ask(opening, f"opening the stream {self._options.stream(source)}")
         stored = found.state.last_seq
         self._outlet.reached(source, stored)
         created = "" if found.created is None else f" of {found.created.isoformat()}"
         return Channel(f"{self._options.stream(source)}{created}", stored)
+
+    async def _opened(self, context: JetStreamContext, source: str, receivers: Collection[str]) -> StreamInfo:
+        found = await ensure_stream(context, self._options, source)
+        for receiver in sorted(receivers):
+            await ensure_consumer(context, self._options, source, receiver, begin="now")
+        return found
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
         """Store messages in their order."""
@@ -95,11 +102,18 @@ class NatsTransport:
             self._connection, client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{receiver}", arrived, window,
             self._options.acknowledge_seconds,
         )  # fmt: skip
-        with self._connection.told(f"subscribing {receiver} to the stream {stream}"):
+
+        async def begin_reading() -> None:
             await ensure_stream(context, self._options, source)
             await ensure_consumer(context, self._options, source, receiver, begin=begin, window=window)
             await context.reset_consumer(stream, receiver)
             await subscription.open()
+
+        try:
+            await self._connection.ask(begin_reading(), f"subscribing {receiver} to the stream {stream}")
+        except BaseException:
+            await subscription.close()
+            raise
         return subscription
 
     async def close(self) -> None:
