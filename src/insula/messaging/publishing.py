@@ -11,7 +11,7 @@ from insula.kernel.clock import Clock
 from insula.messages import Envelope
 from insula.messaging.failing import described
 from insula.messaging.lease import AlwaysHeld, Lease
-from insula.messaging.transport import Transport, partition_of
+from insula.messaging.transport import Channel, Transport, partition_of
 from insula.messaging.waiting import Signal
 from insula.store.database import Database, Scope, Unit
 
@@ -108,22 +108,34 @@ class Publisher:
     async def _open(self) -> None:
         channel = await self._transport.open(self.source, self._receivers)
         if channel.identity != self._identity:
-            await self._recall(channel.identity)
+            await self._recall(channel)
         if channel.stored < self._stored:
             _log.error(
                 "%s: the broker has lost the last %d messages that it had stored; publishing again what the log has",
                 self.source, self._stored - channel.stored,
             )  # fmt: skip
-            await self._begin_again()
+            await self._begin_again(channel)
+        # The last of them is sent once more: should somebody else have published here, nothing of ours is left out.
+        await self._skip(channel.stored - self._stored - 1)
         self._stored = channel.stored
 
-    async def _recall(self, identity: str) -> None:
+    async def _skip(self, count: int) -> None:
+        """Pass over messages that the broker has stored without that we have heard of it."""
+        while count > 0 and (records := await self._database.log_after(self.position, (), PAGE)):
+            for envelope in records:
+                if count == 0:
+                    return
+                if envelope.kind != "tick":
+                    self._linked(envelope, self._last)
+                    count -= 1
+                self.position = envelope.position
+
+    async def _recall(self, channel: Channel) -> None:
         """How far this channel was filled; a channel that nobody remembers is filled with all that the log has."""
-        self._identity = identity
+        self._identity = channel.identity
         position = await self._database.cursor(self._name())
         if position is None:
-            await self._begin_again()
-            self._stored = 0
+            await self._begin_again(channel)
             return
         self.position = self.saved = position
         self._stored = await self._database.cursor(self._name("stored")) or 0
@@ -134,9 +146,11 @@ class Publisher:
     def _name(self, part: int | str | None = None) -> str:
         return f"{_CURSOR} to {self._identity}" if part is None else f"{_CURSOR} to {self._identity}/{part}"
 
-    async def _begin_again(self) -> None:
-        first = await self._database.log_first()
-        self.position, self.saved, self._last, self._saved_last = max(0, first - 1), 0, {}, {}
+    async def _begin_again(self, channel: Channel) -> None:
+        """From the first message that the log has; it is remembered that the channel has nothing of them yet."""
+        self.position, self._stored = max(0, await self._database.log_first() - 1), channel.stored
+        self.saved, self._last, self._saved_last = -1, {}, {}
+        await self.save()
 
     async def _publish_page(self) -> bool:
         """Publish what the log has next; returns whether there may be more."""

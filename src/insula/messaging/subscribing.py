@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Container, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from insula.kernel.clock import Clock
-from insula.kernel.errors import Failure
+from insula.kernel.errors import Failure, Unavailable
 from insula.messaging.failing import described
 from insula.messaging.lane import Entry, Gap, Lane
 from insula.messaging.receiver import Receiver
@@ -74,6 +75,7 @@ class Subscriber:
         self._unremembered = 0
         self._remember_at: float | None = None
         self._landing = False
+        self._progress = 0
 
     @property
     def name(self) -> str:
@@ -106,11 +108,11 @@ class Subscriber:
         """Take what comes, until cancelled. A broker that does not answer is asked again, ever more slowly."""
         delay = _FIRST_DELAY_SECONDS
         while True:
-            began = self._clock.monotonic()
+            before = self._progress
             try:
                 await self._follow()
             except Exception as error:
-                if self._clock.monotonic() - began > _LONGEST_DELAY_SECONDS:
+                if self._progress > before:
                     delay = _FIRST_DELAY_SECONDS
                 _log.warning("%s: %s; again in %.2f s", self.name, described(error), delay)
             await self._clock.sleep(delay)
@@ -236,15 +238,16 @@ class Subscriber:
         if self._remember_at is None:
             self._remember_at = now + _REMEMBER_SECONDS
         if self._unremembered >= WINDOW // 4 or now >= self._remember_at:
-            await self._remember(subscription)
+            await subscription.acknowledge(await self._remember())
 
-    async def _remember(self, subscription: Subscription) -> None:
+    async def _remember(self) -> Sequence[Delivery]:
+        """Store how far each partition was taken; returns what may be acknowledged."""
         counted, self._remember_at = self._unremembered, None
         reached = [(partition, lane, lane.to_remember()) for partition, lane in self._lanes.items()]
         changed = [(partition, lane, at) for partition, lane, at in reached if at is not None]
         if not changed:
             self._unremembered -= counted
-            return
+            return ()
 
         async def body(unit: Unit) -> None:
             for partition, _, at in changed:
@@ -252,8 +255,8 @@ class Subscriber:
 
         await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the log of {self.source}"))
         self._unremembered -= counted
-        done = [delivery for _, lane, at in changed for delivery in lane.remember(at)]
-        await subscription.acknowledge(done)
+        self._progress += 1
+        return [delivery for _, lane, at in changed for delivery in lane.remember(at)]
 
     async def land(self, seconds: float) -> None:
         """After `run` was cancelled: let what is on its way end; what has not after that many seconds is cancelled."""
@@ -271,6 +274,8 @@ class Subscriber:
         if subscription is None:
             return
         try:
-            await self._remember(subscription)
+            done = await self._remember()
+            with suppress(Unavailable):  # what is remembered is only acknowledged when it comes again
+                await subscription.acknowledge(done)
         finally:
             await subscription.close()

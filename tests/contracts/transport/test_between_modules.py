@@ -169,3 +169,20 @@ async def test_a_stop_lets_what_is_under_way_end_and_gives_the_rest_back(broker:
                 await receiver.until(lambda: 4 in receiver.of_key("quick"))
         assert len(receiver.taken) == 4
         await transport.close()
+
+
+async def test_a_broker_that_is_killed_again_and_again_under_load_loses_nothing_and_turns_nothing_round(
+    broker_alone: Broker, tmp_path: Path
+) -> None:
+    async with two_modules(tmp_path) as (source, receiver):
+        here, there = broker_alone.transport(), broker_alone.transport()
+        async with publishing(source, here), subscribed(receiver, there):
+            for begin in range(1, 1001, 200):
+                await append(source, *[message(each, key=f"key {each % 7}") for each in range(begin, begin + 200)])
+                await receiver.until(lambda: len(receiver.taken) > begin)  # noqa: B023 - awaited at once
+                broker_alone.stop()
+                broker_alone.start()
+            await receiver.until(lambda: len({position for _, position in receiver.taken}) == 1000)
+        assert all(receiver.of_key(f"key {each}") == list(range(each or 7, 1001, 7)) for each in range(7))
+        await here.close()
+        await there.close()

@@ -107,8 +107,9 @@ class NatsConnection:
             await self._check(client)
             return client
         except BaseException:
-            connecting.cancel()
-            await asyncio.wait([connecting])
+            while not connecting.done():  # the client may swallow a cancellation and try the next server
+                connecting.cancel()
+                await asyncio.wait([connecting], timeout=_RECONNECT_PAUSE_SECONDS)
             with suppress(Exception):
                 await client.close()
             raise
@@ -133,7 +134,8 @@ class NatsConnection:
         version = client.connected_server_version
         if (version.major, version.minor) < OLDEST_VERSION:
             oldest = ".".join(map(str, OLDEST_VERSION))
-            raise ConfigurationError(f"{self.address} runs nats-server {version}; Insula needs {oldest} or newer")
+            found = f"{version.major}.{version.minor}.{version.patch}"
+            raise ConfigurationError(f"{self.address} runs nats-server {found}; Insula needs {oldest} or newer")
         await self.ask(self._check_jetstream(client), "asking for JetStream")
 
     async def _check_jetstream(self, client: Client) -> None:
@@ -148,23 +150,28 @@ class NatsConnection:
 
     async def ask(self, work: Coroutine[Any, Any, Value], doing: str) -> Value:
         """Do something that waits for the server's answers, and no longer than the connection lasts."""
-        task = asyncio.ensure_future(work)
+        task, before = asyncio.ensure_future(work), _cancellations()
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
         with self.told(doing):
             try:
                 return await task
             except asyncio.CancelledError:
-                own = asyncio.current_task()
-                if own is not None and own.cancelling():
+                if _cancellations() > before:
                     raise
                 raise Unavailable(f"{self.address}: {doing}: the connection was lost") from None
 
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:
-        """Turn the client's errors into ours. Parameters: `doing`, what is being done, for the message."""
+        """Turn the client's errors into ours. Parameters: `doing`, what is being done, for the message.
+
+        A cancellation that the client has swallowed, as it does here and there, is raised at the end.
+        """
+        before = _cancellations()
         try:
             yield
+            if _cancellations() > before:
+                raise asyncio.CancelledError
         except (TimeoutError, nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise Unavailable(f"{self.address}: {doing}: {str(error) or type(error).__name__}") from error
 
@@ -182,7 +189,14 @@ class NatsConnection:
         with suppress(Exception):
             if client.is_connected:
                 await client.flush(timeout=1)
-        await client.close()
+        with suppress(Exception):  # one that breaks in this moment is closed as well
+            await client.close()
+
+
+def _cancellations() -> int:
+    """How often somebody has asked this task to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _without_secrets(server: str) -> str:

@@ -17,7 +17,7 @@ from insula.messages import Envelope, to_cloudevent
 from insula.messaging.transport import partition_of
 
 _ANSWER_SECONDS = 5.0
-_ROUNDS = 8
+_ATTEMPTS = 3
 _WRONG_LAST_SEQUENCE = 10071
 
 
@@ -77,12 +77,13 @@ class Outlet:
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
         """Store messages in their order; returns the last sequence of the stream. Raises `Unavailable`."""
-        left = list(envelopes)
-        for _ in range(_ROUNDS):
+        left, attempts = list(envelopes), _ATTEMPTS
+        while attempts:
             if source not in self._expected:
                 self._expected[source] = await self._last_sequence(source)
             answers = await self._send(source, left, self._expected[source])
             done = next((index for index, each in enumerate(answers) if each.error is not None), len(answers))
+            attempts = _ATTEMPTS if done else attempts - 1
             stored = [each.seq for each in answers[:done] if not each.duplicate]
             if stored:
                 self._expected[source] = stored[-1]

@@ -18,6 +18,7 @@ import msgspec
 from insula.kernel.errors import ConfigurationError
 
 _HOST = "127.0.0.1"
+_ATTEMPTS = 3
 _LOOKS = 500
 _LOOK_SECONDS = 0.02
 _STOP_SECONDS = 10.0
@@ -28,6 +29,7 @@ class _Greeting(msgspec.Struct):
     """What a server says first to whoever connects, as far as it matters here."""
 
     version: str = ""
+    server_name: str = ""
     jetstream: bool = False
 
 
@@ -69,21 +71,35 @@ class LocalNats:
         """
         if self.pid is not None:
             return
-        binary = server_binary()
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or _free_port()
-        command = [str(binary), "--addr", _HOST, "--port", str(self.port), *self._arguments]
+        if self.port:
+            self._start_on(self.port)
+            return
+        for attempt in range(_ATTEMPTS):
+            port = _free_port()
+            try:
+                self._start_on(port)
+                self.port = port
+                return
+            except ConfigurationError:  # somebody else may have taken it in between
+                if attempt == _ATTEMPTS - 1:
+                    raise
+
+    def _start_on(self, port: int) -> None:
+        name = f"insula-{os.getpid()}-{port}"
+        command = [str(server_binary()), "--addr", _HOST, "--port", str(port), "--name", name, *self._arguments]
         if self._jetstream:
             command += ["--jetstream", "--store_dir", str(self.directory / "streams")]
         with self._output.open("ab") as output:
             # In a group of its own: a Ctrl-C at the terminal is for whoever started it, who stops it last.
             self._process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603
-        self._wait_until_ready(self._process)
+        self._wait_until_ready(self._process, port, name)
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], port: int, name: str) -> None:
         for _ in range(_LOOKS):
-            greeting = _greeting(self.port)
-            if greeting is not None and greeting.jetstream == self._jetstream and process.poll() is None:
+            greeting = _greeting(port)
+            # Another server may listen there: then ours is about to give up.
+            if greeting is not None and greeting.server_name == name and greeting.jetstream == self._jetstream:
                 self.version = greeting.version
                 return
             try:
@@ -93,7 +109,7 @@ class LocalNats:
                 continue
         self.kill()
         said = self._output.read_text(errors="replace")[-_OUTPUT_SHOWN:]
-        raise ConfigurationError(f"nats-server did not start on port {self.port}; it said:\n{said}")
+        raise ConfigurationError(f"nats-server did not start on port {port}; it said:\n{said}")
 
     @property
     def _output(self) -> Path:
