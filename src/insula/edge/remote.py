@@ -76,20 +76,20 @@ def _contract_of(message: type[Message]) -> str:
     return f"{message.__version__}:{fingerprint(message)}"
 
 
-def headers_of(message: type[Message], context: MessageContext, clock: Clock) -> dict[str, str]:
-    """What is said about a message. The deadline travels as the time that is left."""
+def headers_of(message: type[Message], context: MessageContext, remaining_seconds: float) -> dict[str, str]:
+    """What is said about a message. Parameters: `remaining_seconds`, how long its caller waits, with a deadline or not:
+    nobody is to work on for a caller who is gone."""
     headers = {
         _MESSAGE_ID: context.message_id,
         _CORRELATION_ID: context.correlation_id,
         _CALLER: json.dumps(context.caller.subject),  # ASCII, whatever the name
         CONTRACT: contract_of(message),
+        _REMAINING: f"{remaining_seconds:.6f}",
     }
     if context.causation_id is not None:
         headers[_CAUSATION_ID] = context.causation_id
     if context.trace is not None:
         headers[_TRACE] = context.trace.format()
-    if context.deadline is not None:
-        headers[_REMAINING] = f"{context.deadline.remaining(clock):.6f}"
     return headers
 
 

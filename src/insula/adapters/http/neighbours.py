@@ -103,7 +103,7 @@ class HttpNeighbours:
             limit = min(limit, deadline.remaining(self._clock))
             if limit <= 0:
                 raise DeadlineExceeded(f"no time is left to call {name} of {module}")
-        headers = {**self._authorization, **headers_of(cls, context, self._clock)}
+        headers = {**self._authorization, **headers_of(cls, context, limit)}
         return Request(module, name, f"{address.rstrip('/')}{CALL_PATH}{name}", headers, body, limit)
 
     async def _send(self, request: Request) -> Reply:
