@@ -1,7 +1,8 @@
-"""Messages that need no disk: encode, decode, and await the handler, one after the other.
+"""Messages in process, which need no disk, and over NATS JetStream (described in `jetstream.py`).
 
-Ours decodes the message as an adapter does and calls it on the bus of a running system; it is a query, since commands
-are durable. A handler that takes ports costs more, since they are made for each message: `in process, with ports`.
+In process: encode, decode, and await the handler, one after the other. Ours decodes the message as an adapter does and
+calls it on the bus of a running system; it is a query, since commands are durable. A handler that takes ports costs
+more, since they are made for each message: `in process, with ports`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from benchmarks import jetstream
 from benchmarks.harness import Case, Contender, Sample, Settings, run, throughput
 from insula import Caller, Context, Module, Query, System, UnitOfWork
 from insula.messages import decoder, encode
@@ -147,6 +149,15 @@ CASES = (
         floor=FLOOR,
         peers=PEERS,
         target="≥ 25 × peer",
+    ),
+    Case(
+        name="jetstream",
+        unit="messages/s",
+        better="higher",
+        ours=Contender("Insula, durable at both ends", jetstream.insula, packages=("nats",)),
+        floor=Contender("nats-py alone", jetstream.nats_py, packages=("nats",)),
+        peers=(Contender("FastStream on NATS", jetstream.faststream, packages=("faststream", "nats")),),
+        target="≥ 0.4 × floor",
     ),
 )
 

@@ -17,7 +17,7 @@ from insula.store.database import Database, Scope, Unit
 
 _log = logging.getLogger("insula.messaging")
 
-PAGE = 128
+PAGE = 256
 """Messages on their way to the broker at a time."""
 
 _CURSOR_INTERVAL_SECONDS = 1.0

@@ -19,7 +19,7 @@ from insula.store.database import Scope, Unit
 
 _log = logging.getLogger("insula.messaging")
 
-WINDOW = 512
+WINDOW = 1024
 """Messages of one source that one receiver may have without having acknowledged them."""
 
 _REMEMBER_SECONDS = 0.02
@@ -74,6 +74,7 @@ class Subscriber:
         self._passed: list[Delivery] = []
         self._unremembered = 0
         self._remember_at: float | None = None
+        self._settling: asyncio.Task[None] | None = None
         self._landing = False
         self._progress = 0
 
@@ -127,9 +128,10 @@ class Subscriber:
             while True:
                 self._awake.clear()
                 self._take_in(subscription.take())
-                await self._settle(subscription)
+                self._settle(subscription)
                 await self._awake.wait(self._seconds_to_wait())
         except Exception:
+            await self._settled()
             await subscription.close()
             raise
 
@@ -184,7 +186,7 @@ class Subscriber:
     def _taken(self, lane: Lane, entry: Entry) -> None:
         lane.taken(entry)
         self._unremembered += 1
-        if self._remember_at is None or self._unremembered == WINDOW // 4:
+        if self._settling is None and (self._remember_at is None or self._unremembered == WINDOW // 4):
             self._awake.set()
 
     def _do_later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -227,18 +229,24 @@ class Subscriber:
             return _POLL_SECONDS
         return max(0.0, self._remember_at - self._clock.monotonic())
 
-    async def _settle(self, subscription: Subscription) -> None:
-        """Remember what was taken, when it is time to, and then acknowledge it."""
-        if self._passed:
-            passed, self._passed = self._passed, []
-            await subscription.acknowledge(passed)
-        if not self._unremembered:
-            return
+    def _settle(self, subscription: Subscription) -> None:
+        """Begin to remember and acknowledge what was taken, when it is time. Raises what the last time failed with."""
+        if self._settling is not None:
+            if not self._settling.done():
+                return
+            settled, self._settling = self._settling, None
+            settled.result()
         now = self._clock.monotonic()
-        if self._remember_at is None:
+        if self._remember_at is None and self._unremembered:
             self._remember_at = now + _REMEMBER_SECONDS
-        if self._unremembered >= WINDOW // 4 or now >= self._remember_at:
-            await subscription.acknowledge(await self._remember())
+        due = self._remember_at is not None and now >= self._remember_at
+        if due or self._unremembered >= WINDOW // 4 or self._passed:
+            self._settling = asyncio.get_running_loop().create_task(self._acknowledge_taken(subscription))
+            self._settling.add_done_callback(lambda _: self._awake.set())
+
+    async def _acknowledge_taken(self, subscription: Subscription) -> None:
+        passed, self._passed = self._passed, []
+        await subscription.acknowledge([*passed, *await self._remember()])
 
     async def _remember(self) -> Sequence[Delivery]:
         """Store how far each partition was taken; returns what may be acknowledged."""
@@ -258,6 +266,14 @@ class Subscriber:
         self._progress += 1
         return [delivery for _, lane, at in changed for delivery in lane.remember(at)]
 
+    async def _settled(self) -> None:
+        """Let what is being remembered be remembered; if that fails, it comes again."""
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            await asyncio.wait((settling,))
+            if not settling.cancelled() and (error := settling.exception()) is not None:
+                _log.warning("%s: %s", self.name, described(error))
+
     async def land(self, seconds: float) -> None:
         """After `run` was cancelled: let what is on its way end; what has not after that many seconds is cancelled."""
         self._landing = True
@@ -274,6 +290,7 @@ class Subscriber:
         if subscription is None:
             return
         try:
+            await self._settled()
             done = await self._remember()
             with suppress(Unavailable):  # what is remembered is only acknowledged when it comes again
                 await subscription.acknowledge(done)

@@ -21,7 +21,7 @@ from insula.kernel.errors import ConfigurationError
 from insula.messaging.transport import Begin
 
 _PARTITIONS = "insula-partitions"
-_WINDOW_BEFORE_READING = 512
+_WINDOW_BEFORE_READING = 1024
 
 
 @dataclass(frozen=True, slots=True)
