@@ -32,7 +32,11 @@ ALLOWED: dict[str, set[str]] = {
     "insula.streams": set(),
     "insula.store.unit_of_work": MSGSPEC | SQLALCHEMY,
     "insula.messaging.bus": MSGSPEC | SQLALCHEMY,
+    "insula.messaging.transport": MSGSPEC,
     "insula.adapters.sqlite.database": MSGSPEC | SQLALCHEMY,
+    "insula.adapters.http.neighbours": MSGSPEC,
+    "insula.adapters.memory.transport": MSGSPEC,
+    "insula.runtime.local.nats": MSGSPEC | SQLALCHEMY,
     "insula.runtime.application": MSGSPEC | SQLALCHEMY,
 }
 

@@ -36,6 +36,12 @@ def points_of(application: Application, customer: str = "ann") -> Callable[[], A
     return lambda: application.bus.call(GetPoints(customer=customer))
 
 
+def move(file: Path, folder: Path) -> None:
+    """Take a module's data to another process."""
+    folder.mkdir(exist_ok=True)
+    file.rename(folder / file.name)
+
+
 async def test_an_order_in_one_process_earns_points_in_the_other_once(broker: LocalNats, tmp_path: Path) -> None:
     async with Neighbourhood(shop, TWO, broker.url, tmp_path).all() as running:
         await running["one"].bus.call(PlaceOrder(customer="ann", euros=40))
@@ -97,12 +103,29 @@ async def test_what_was_taken_in_one_process_does_not_come_again_when_the_module
     async with Application(shop, directory=tmp_path / "whole") as whole:
         await whole.bus.call(PlaceOrder(customer="ann", euros=10))
         await becomes(10, points_of(whole))
-    for process, module in (("one", "orders"), ("two", "loyalty")):
-        (tmp_path / process).mkdir()
-        (tmp_path / "whole" / f"{module}.db").rename(tmp_path / process / f"{module}.db")
+    move(tmp_path / "whole" / "orders.db", tmp_path / "one")
+    move(tmp_path / "whole" / "loyalty.db", tmp_path / "two")
     async with Neighbourhood(shop, TWO, broker.url, tmp_path).all() as running:
         await running["one"].bus.call(PlaceOrder(customer="ann", euros=20))
         await becomes(30, points_of(running["two"]))
+
+
+async def test_what_was_taken_in_two_processes_does_not_come_again_when_the_modules_are_joined(
+    broker: LocalNats, tmp_path: Path
+) -> None:
+    async with Neighbourhood(shop, TWO, broker.url, tmp_path).all() as running:
+        for customer in ("ann", "bob", "cyd"):
+            await running["one"].bus.call(PlaceOrder(customer=customer, euros=10))
+        for customer in ("ann", "bob", "cyd"):
+            await becomes(10, points_of(running["two"], customer))
+        await running["two"].maintain()  # the marks of what was taken go
+    move(tmp_path / "one" / "orders.db", tmp_path / "whole")
+    move(tmp_path / "two" / "loyalty.db", tmp_path / "whole")
+    for euros in (20, 30):
+        async with Application(shop, directory=tmp_path / "whole") as whole:
+            await whole.bus.call(PlaceOrder(customer="ann", euros=10))
+            await becomes(euros, points_of(whole))
+            assert [await points_of(whole, customer)() for customer in ("bob", "cyd")] == [10, 10]
 
 
 desk = Module("desk")

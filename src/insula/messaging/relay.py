@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
 from insula.messages import Envelope
 from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
+from insula.messaging.transport import log_cursor, partition_cursor, partition_of
 from insula.messaging.waiting import Signal, land
 from insula.store.database import Scope, Unit
 from insula.store.log import Log
@@ -105,10 +106,12 @@ class Relay:
         self._deliver = deliver or receiver.deliver
         self._save_at = 0.0
         self._clock = clock
-        self._name = f"log of {source.name}"
+        self._name = log_cursor(source.name)
         self._awake = Signal()
         self._grown = True
         self._window = _Window(self._deliver, 0, self._awake)
+        self._apart: Mapping[int, int] = {}
+        self._partitions = 0
         source.on_append(self._appended)
 
     async def start(self) -> None:
@@ -118,6 +121,8 @@ class Relay:
         """
         found = await self.receiver.database.cursor(self._name)
         head = await self.source.log_head()
+        if found is not None and found < 0:
+            found = await self._read_apart(-found, head)
         if found is not None and head < found:
             # Nothing was appended since, for relays start before anything else: here the old log and the new one part.
             _log.error(
@@ -134,6 +139,17 @@ class Relay:
         self.position = head if found is None else min(found, head)
         self.saved = -1 if found is None else found
         await self.save()
+
+    async def _read_apart(self, partitions: int, head: int) -> int:
+        """Take over from a `Subscriber`, which has read each partition by itself; returns where to begin."""
+        database, self._partitions = self.receiver.database, partitions
+        found = [(each, await database.cursor(partition_cursor(self.source.name, each))) for each in range(partitions)]
+        self._apart = {partition: position for partition, position in found if position is not None}
+        return min(self._apart.values(), default=head)
+
+    def _was_read(self, envelope: Envelope) -> bool:
+        """Whether the message was taken while source and subscriber ran in two processes."""
+        return envelope.position <= self._apart.get(partition_of(envelope, self._partitions), 0)
 
     def _appended(self, types: frozenset[str]) -> None:
         if not types.isdisjoint(self.receiver.types):
@@ -177,17 +193,22 @@ class Relay:
         if window.failure is not None:
             return False  # later messages of its key must not overtake the one that could not be taken
         for envelope in records:
-            window.begin(envelope, twice=twice)
+            if not self._apart or not self._was_read(envelope):
+                window.begin(envelope, twice=twice)
         if len(records) == limit:
             return True
         window.read = max(window.read, head)
         return False
 
     async def save(self) -> None:
-        """Store the cursor."""
+        """Store the cursor, once it says as much as those of all partitions before."""
         position = self.position
         if position == self.saved:
             return
+        if self._apart and position < max(self._apart.values()):
+            self._save_at = self._clock.monotonic() + _CURSOR_INTERVAL_SECONDS
+            return
+        self._apart = {}
 
         async def body(unit: Unit) -> None:
             await unit.save_cursor(self._name, position)

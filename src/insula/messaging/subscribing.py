@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container, Coroutine, Sequence
+from collections.abc import Container, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from insula.kernel.clock import Clock
-from insula.kernel.errors import Failure, Unavailable
+from insula.kernel.errors import ConfigurationError, Failure, Unavailable
 from insula.messaging.failing import described
 from insula.messaging.lane import Entry, Gap, Lane
 from insula.messaging.receiver import Receiver
-from insula.messaging.transport import Begin, Delivery, Subscription, Transport
+from insula.messaging.transport import Begin, Delivery, Subscription, Transport, log_cursor, partition_cursor
 from insula.messaging.waiting import Signal, land
 from insula.store.database import Scope, Unit
 
@@ -94,16 +94,38 @@ class Subscriber:
         """Learn how far each partition was taken. The broker is not asked yet: a module starts without it.
 
         A module whose source ran in the same process until now goes on where that ended.
+        Raises ConfigurationError for another number of partitions than were read before.
         """
-        database, name = self.receiver.database, self._cursor()
-        together = await database.cursor(name)
-        for partition in range(self._transport.partitions):
-            found = await database.cursor(self._cursor(partition))
-            known = [position for position in (found, together) if position is not None]
+        database, partitions = self.receiver.database, self._transport.partitions
+        together = await database.cursor(log_cursor(self.source))
+        if together is not None and together < 0 and together != -partitions:
+            raise ConfigurationError(
+                f"{self.receiver.module} has read the log of {self.source} in {-together} partitions, not "
+                f"{partitions}; give the transport that number"
+            )
+        for partition in range(partitions):
+            found = await database.cursor(partition_cursor(self.source, partition))
+            known = [position for position in (found, together) if position is not None and position >= 0]
             self._lanes[partition] = Lane(max(known, default=None))
+        if together != -partitions:
+            await self._read_apart()
 
-    def _cursor(self, partition: int | None = None) -> str:
-        return f"log of {self.source}" if partition is None else f"log of {self.source}/{partition}"
+    async def _read_apart(self) -> None:
+        """Remember that each partition is read by itself from now on."""
+        cursors = {
+            partition_cursor(self.source, partition): lane.remembered
+            for partition, lane in self._lanes.items()
+            if lane.remembered is not None
+        }
+        cursors[log_cursor(self.source)] = -len(self._lanes)
+        await self._save(cursors)
+
+    async def _save(self, cursors: Mapping[str, int]) -> None:
+        async def body(unit: Unit) -> None:
+            for name, position in cursors.items():
+                await unit.save_cursor(name, position)
+
+        await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the log of {self.source}"))
 
     async def run(self) -> None:
         """Take what comes, until cancelled. A broker that does not answer is asked again, ever more slowly."""
@@ -257,11 +279,7 @@ class Subscriber:
             self._unremembered -= counted
             return ()
 
-        async def body(unit: Unit) -> None:
-            for partition, _, at in changed:
-                await unit.save_cursor(self._cursor(partition), at)
-
-        await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the log of {self.source}"))
+        await self._save({partition_cursor(self.source, partition): at for partition, _, at in changed})
         self._unremembered -= counted
         self._progress += 1
         return [delivery for _, lane, at in changed for delivery in lane.remember(at)]

@@ -26,6 +26,19 @@ def partition_of(envelope: Envelope, partitions: int) -> int:
     return crc32(text.encode()) % partitions
 
 
+def log_cursor(source: str) -> str:
+    """Under which name a receiver remembers how far it has read a source's log.
+
+    A negative number says: in so many partitions, each with a cursor of its own.
+    """
+    return f"log of {source}"
+
+
+def partition_cursor(source: str, partition: int) -> str:
+    """The same for one partition."""
+    return f"log of {source}/{partition}"
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """What the broker has of one source.
