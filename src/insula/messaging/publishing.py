@@ -122,13 +122,15 @@ class Publisher:
     async def _skip(self, count: int) -> None:
         """Pass over messages that the broker has stored without that we have heard of it."""
         while count > 0 and (records := await self._database.log_after(self.position, (), PAGE)):
+            last = dict(self._last)
             for envelope in records:
                 if count == 0:
-                    return
+                    break
                 if envelope.kind != "tick":
-                    self._linked(envelope, self._last)
+                    self._linked(envelope, last)
                     count -= 1
                 self.position = envelope.position
+            self._last = last
 
     async def _recall(self, channel: Channel) -> None:
         """How far this channel was filled; a channel that nobody remembers is filled with all that the log has."""

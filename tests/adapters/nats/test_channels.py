@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
 import pytest
 from nats import connect
 from nats.js.api import DiscardPolicy, RetentionPolicy
 
 from contracts.transport.reading import message, positions, reading
 from insula.adapters.nats.transport import NatsTransport
-from insula.kernel.errors import ConfigurationError, Unavailable
+from insula.kernel.errors import ConfigurationError, Failure, Unavailable
 from insula.runtime.local.nats import LocalNats
 
 
@@ -58,6 +59,14 @@ async def test_a_full_stream_refuses_the_rest_until_somebody_has_read(nats_serve
                 await reader.acknowledge(more)
                 came += positions(more)
     assert came == list(range(1, 21))
+
+
+async def test_a_message_that_is_too_large_for_the_server_is_told_with_its_size(nats_server: LocalNats) -> None:
+    async with connected(nats_server, "large") as transport:
+        await transport.open("source", ["reading"])
+        large = msgspec.structs.replace(message(1), data=b'"' + b"x" * 1_100_000 + b'"')
+        with pytest.raises(Failure, match=r"Said message-1 has 1100\d\d\d bytes, .* raise its max_payload"):
+            await transport.publish("source", [large])
 
 
 async def test_another_number_of_partitions_is_refused(nats_server: LocalNats) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from insula.messages import Envelope
-from insula.messaging.transport import Delivery, Subscription, Transport
+from insula.messaging.transport import Begin, Delivery, Subscription, Transport
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -55,11 +55,13 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    transport: Transport, receiver: str = "reading", *, window: int = 100, source: str = "source"
+    transport: Transport, receiver: str = "reading", *, window: int = 100, begin: Begin = "now"
 ) -> AsyncIterator[Reader]:
     """A subscription of a receiver, closed at the end."""
     reader = Reader()
-    reader.subscription = await transport.subscribe(source, receiver, arrived=reader.arrived.set, window=window)
+    reader.subscription = await transport.subscribe(
+        "source", receiver, arrived=reader.arrived.set, window=window, begin=begin
+    )
     try:
         yield reader
     finally:

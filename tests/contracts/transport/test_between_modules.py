@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from contracts.transport.brokers import Broker
-from contracts.transport.modules import Receiving, append, holds, opened, publishing, subscribed
+from contracts.transport.modules import CLOCK, Receiving, append, holds, opened, publishing, subscribed
 from contracts.transport.reading import message
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.messaging import subscribing
+from insula.messaging.publishing import Publisher
 
 
 @asynccontextmanager
@@ -186,3 +187,22 @@ async def test_a_broker_that_is_killed_again_and_again_under_load_loses_nothing_
         assert all(receiver.of_key(f"key {each}") == list(range(each or 7, 1001, 7)) for each in range(7))
         await here.close()
         await there.close()
+
+
+async def test_a_source_that_dies_before_its_cursor_is_saved_publishes_nothing_twice(
+    broker_alone: Broker, tmp_path: Path
+) -> None:
+    async with two_modules(tmp_path) as (source, receiver):
+        transport = broker_alone.transport()
+        await transport.open("source", ["reading"])
+        for begin in (1, 51, 101):
+            await append(source, *[message(each, key=f"key {each % 9}") for each in range(begin, begin + 50)])
+            publisher = Publisher(source, transport, ["reading"], CLOCK)  # the one before has saved nothing
+            await publisher.start()
+            await publisher.step()
+            assert publisher.position == begin + 49
+        assert (await transport.open("source", ["reading"])).stored == 150
+        async with subscribed(receiver, transport):
+            await receiver.until(lambda: len(receiver.taken) == 150)
+        assert all(receiver.of_key(f"key {each}") == list(range(each or 9, 151, 9)) for each in range(9))
+        await transport.close()

@@ -57,6 +57,14 @@ async def test_a_new_receiver_begins_with_what_comes(broker: Broker) -> None:
             assert positions(await reader.next(1)) == [2]
 
 
+async def test_a_new_receiver_that_is_told_to_begins_with_the_oldest_that_is_kept(broker: Broker) -> None:
+    async with process(broker) as transport:
+        await transport.open("source", ["other"])
+        await transport.publish("source", [message(1), message(2)])
+        async with reading(transport, begin="first") as reader:
+            assert positions(await reader.next(2)) == [1, 2]
+
+
 async def test_a_message_id_that_was_stored_is_not_stored_again(broker: Broker) -> None:
     async with process(broker) as transport, reading(transport) as reader:
         assert await transport.publish("source", [message(1), message(2)]) == 2

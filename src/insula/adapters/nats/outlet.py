@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 
 from insula.adapters.nats.channels import ChannelOptions
 from insula.adapters.nats.connection import NatsConnection
-from insula.kernel.errors import Unavailable
+from insula.kernel.errors import Failure, Unavailable
 from insula.messages import Envelope, to_cloudevent
 from insula.messaging.transport import partition_of
 
@@ -77,11 +77,11 @@ class Outlet:
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
         """Store messages in their order; returns the last sequence of the stream. Raises `Unavailable`."""
-        left, attempts = list(envelopes), _ATTEMPTS
+        left, attempts, together = list(envelopes), _ATTEMPTS, len(envelopes)
         while attempts:
             if source not in self._expected:
                 self._expected[source] = await self._last_sequence(source)
-            answers = await self._send(source, left, self._expected[source])
+            answers = await self._send(source, left[:together], self._expected[source])
             done = next((index for index, each in enumerate(answers) if each.error is not None), len(answers))
             attempts = _ATTEMPTS if done else attempts - 1
             stored = [each.seq for each in answers[:done] if not each.duplicate]
@@ -90,8 +90,13 @@ class Outlet:
             left = left[done:]
             if not left:
                 return self._expected[source]
-            # What the server had already was not counted again, so the sequence that the next one follows is another.
+            if done == len(answers):
+                together *= 2
+                continue
+            # What the server had already is not counted again, so the next one follows another sequence. There may be
+            # many of that kind, each alone at the head of those that are sent together.
             del self._expected[source]
+            together = 1
             refusal = answers[done].error
             if refusal is not None and refusal.err_code != _WRONG_LAST_SEQUENCE:
                 raise Unavailable(f"{self._connection.address}: {self._options.stream(source)}: {refusal.description}")
@@ -114,7 +119,13 @@ class Outlet:
                     self._asked[token] = batch, index
                     headers = {"Nats-Msg-Id": envelope.id, "Nats-Expected-Last-Sequence": str(expected + index)}
                     subject = self._options.subject(source, partition_of(envelope, partitions))
-                    await client.publish(subject, to_cloudevent(envelope), reply=token, headers=headers)
+                    data = to_cloudevent(envelope)
+                    if len(data) > client.max_payload:
+                        raise Failure(
+                            f"{source}: {envelope.type} {envelope.id} has {len(data)} bytes, and the server takes "
+                            f"{client.max_payload}: raise its max_payload; until then everything after it waits"
+                        )
+                    await client.publish(subject, data, reply=token, headers=headers)
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await batch.complete
         except BaseException:
