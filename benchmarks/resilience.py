@@ -195,7 +195,7 @@ def by_hyx_retry(function: Call) -> Call:
 def by_pyresilience(function: Call, *policies: str) -> Call:
     import pyresilience
 
-    all_of_them = {
+    all_of_them: dict[str, Any] = {
         "retry": pyresilience.RetryConfig(max_attempts=3),
         "circuit_breaker": pyresilience.CircuitBreakerConfig(),
         "timeout": pyresilience.TimeoutConfig(seconds=TIMEOUT_SECONDS),

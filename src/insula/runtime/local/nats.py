@@ -92,7 +92,7 @@ class LocalNats:
             command += ["--jetstream", "--store_dir", str(self.directory / "streams")]
         with self._output.open("ab") as output:
             # In a group of its own: a Ctrl-C at the terminal is for whoever started it, who stops it last.
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         self._wait_until_ready(self._process, port, name)
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], port: int, name: str) -> None:
