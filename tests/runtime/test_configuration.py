@@ -40,6 +40,9 @@ def test_the_file_is_read_and_the_environment_overrides_it(tmp_path: Path) -> No
         ("[http\n", "insula.toml"),
         ("[http]\nprot = 1\n", "[http] has no key prot; did you mean port? There are host, port,"),
         ("[htp]\nport = 1\n", "the file has no key htp; did you mean http? There are system, http,"),
+        ("[topology.a]\ndatabse = 'x'\n", "[topology.NAME] has no key databse; did you mean database?"),
+        ("[topology.a.processes.b]\nmodules = ['c']\nreplica = 2\n", "has no key replica; did you mean replicas?"),
+        ("[topology.a.processes.b]\nreplicas = 2\n", "missing required field `modules`"),
         ("[delivery]\nfirst_delay_seconds = 400\n", "longer than longest_delay_seconds, which is 300"),
     ],
 )

@@ -17,6 +17,7 @@ from insula.kernel.errors import ConfigurationError
 _UNKNOWN = "Object contains unknown field "
 
 FILE = "insula.toml"
+_NOT_BY_VARIABLE = ("system", "topology")
 PREFIX = "INSULA_"
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -60,6 +61,28 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_kept_days: _Positive = 30.0
 
 
+class Processes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Some modules that run in one process, or in `replicas` alike; `port` 0 takes the next of the topology."""
+
+    modules: tuple[str, ...]
+    replicas: _Count = 1
+    port: _Port = 0
+
+
+class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a system is spread over processes.
+
+    `database` is the address of the modules' databases, such as "postgresql://127.0.0.1/{module}"; "local" starts a
+    server from the wheel; empty means SQLite files. `transport` is the broker's, likewise; empty means none.
+    `processes`, by name; modules in none of them have their own. They take ports from `first_port` on.
+    """
+
+    database: str = ""
+    transport: str = ""
+    first_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8001
+    processes: dict[str, Processes] = {}
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured. `system` is what the command line is about by default."""
 
@@ -67,6 +90,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     delivery: Delivery = Delivery()
     store: Store = Store()
+    topology: dict[str, Topology] = {}
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Configuration:
@@ -98,7 +122,7 @@ def _override(values: dict[str, Any], variable: str, text: str) -> None:
         values["system"] = text
         return
     section, _, key = name.partition("_")
-    known = {field.name: field for field in msgspec.structs.fields(Configuration) if field.name != "system"}
+    known = {field.name: field for field in msgspec.structs.fields(Configuration) if field.name not in _NOT_BY_VARIABLE}
     if section not in known or key not in {field.name for field in msgspec.structs.fields(known[section].type)}:
         names = ", ".join(f"{PREFIX}{name.upper()}_…" for name in known)
         raise ConfigurationError(f"environment variable {variable}: no such setting; there are {names}")
@@ -128,10 +152,16 @@ def _checked(values: dict[str, Any], origin: str, *, strict: bool) -> Configurat
 
 def _no_such_key(section: str, key: str) -> str:
     """What is wrong with a key that is not known, and which there are."""
-    keys = {field.name: field for field in msgspec.structs.fields(Configuration)}
-    kind = keys[section].type if section else Configuration
-    known = [field.name for field in msgspec.structs.fields(kind)]
+    known = [field.name for field in msgspec.structs.fields(_kind_of(section))]
     near = difflib.get_close_matches(key, known, n=1)
     meant = f"did you mean {near[0]}? " if near else ""
-    where = f"[{section}]" if section else "the file"
+    where = f"[{section.replace('[...]', '.NAME')}]" if section else "the file"
     return f"{where} has no key {key}; {meant}There are {', '.join(known)}"
+
+
+def _kind_of(section: str) -> type[msgspec.Struct]:
+    if section.startswith("topology"):
+        return Processes if "processes" in section else Topology
+    kinds: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Configuration)}
+    kind: type[msgspec.Struct] = kinds[section] if section else Configuration
+    return kind

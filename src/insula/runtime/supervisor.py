@@ -1,0 +1,225 @@
+"""Runs several processes on one machine: starts them, waits until they are ready, starts again what ends, stops all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.errors import InsulaError
+
+READY_PATH = "/_insula/ready"
+
+_LOOK_SECONDS = 0.1
+_ANSWER_SECONDS = 2.0
+_FIRST_DELAY_SECONDS = 0.5
+_LONGEST_DELAY_SECONDS = 30.0
+_HEALTHY_SECONDS = 60.0
+"""After so long a process is taken to be well: the next end counts as the first."""
+
+_CANNOT_RUN = 2
+"""The exit code of a command that could not be run at all: it would not help to try again."""
+
+_LONGEST_LINE_BYTES = 1 << 16
+
+Say = Callable[[str, str], None]
+"""Told the name of a process, and a line of its output or about it."""
+
+
+class NotStarted(InsulaError):
+    """A process could not be started, or ended before it was ready."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process to be run.
+
+    Parameters: `name`; `command`; `port`, where it answers `/_insula/ready` on `host`; `environment`, added to ours.
+    """
+
+    name: str
+    command: Sequence[str]
+    port: int
+    host: str = "127.0.0.1"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Runs programs beside each other until it is told to stop.
+
+    A program that ends by itself is started again, at once and then after a growing delay, up to half a minute. None
+    outlives this process, however it ends: each holds the other end of a pipe, whose number it gets as `--lifeline`.
+
+    Parameters: `programs`; `say`; `ready_seconds`, how long a program may take to be ready at the first start (default
+    30); `stop_seconds`, after which one that was told to stop is killed (default 15).
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        say: Say,
+        *,
+        ready_seconds: float = 30.0,
+        stop_seconds: float = 15.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._programs = programs
+        self._say = say
+        self._ready_seconds = ready_seconds
+        self._stop_seconds = stop_seconds
+        self._clock = clock or SystemClock()
+        self._stopping = asyncio.Event()
+        self._running: dict[str, Process] = {}
+
+    def stop(self) -> None:
+        """Let `run` stop every program and return."""
+        self._stopping.set()
+
+    def kill(self) -> None:
+        """End every program at once."""
+        for process in self._running.values():
+            with suppress(ProcessLookupError):
+                process.kill()
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Start all; once all are ready call `on_ready`; keep them running until `stop`.
+
+        Raises NotStarted, after all others were stopped, when one cannot be run at all or is not ready in time.
+        """
+        lifeline, end = os.pipe()
+        first = [asyncio.get_running_loop().create_future() for _ in self._programs]
+        keepers = [
+            asyncio.create_task(self._keep(program, lifeline, ready))
+            for program, ready in zip(self._programs, first, strict=True)
+        ]
+        stopping: asyncio.Future[object] = asyncio.create_task(self._stopping.wait())
+        started: asyncio.Future[Any] = asyncio.gather(*first)
+        try:
+            await asyncio.wait([started, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if started.done():
+                started.result()  # raises what kept one from starting
+                if on_ready is not None:
+                    on_ready()
+                await stopping
+        finally:
+            self._stopping.set()
+            await asyncio.gather(*keepers)
+            stopping.cancel()
+            started.cancel()
+            with suppress(asyncio.CancelledError, NotStarted):
+                await started
+            os.close(lifeline)
+            os.close(end)
+
+    async def _keep(self, program: Program, lifeline: int, first: asyncio.Future[None]) -> None:
+        """Run one program again and again."""
+        delay = 0.0
+        while not self._stopping.is_set():
+            began = self._clock.monotonic()
+            try:
+                code = await self._live(program, lifeline, first)
+            except NotStarted as error:
+                if not first.done():
+                    first.set_exception(error)
+                return
+            if self._stopping.is_set():
+                return
+            if code == _CANNOT_RUN and not first.done():
+                first.set_exception(NotStarted(f"{program.name} cannot run; its last lines say why"))
+                return
+            delay = 0.0 if self._clock.monotonic() - began > _HEALTHY_SECONDS else delay
+            told = "at once" if not delay else f"in {delay:g} s"
+            self._say(program.name, f"ended with {_ending(code)}; starting again {told}")
+            await self._pause(delay)
+            delay = min(max(2 * delay, _FIRST_DELAY_SECONDS), _LONGEST_DELAY_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _live(self, program: Program, lifeline: int, first: asyncio.Future[None]) -> int:
+        """One life of a program, from its start to its end, by itself or because all stop; returns its exit code."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *program.command, "--lifeline", str(lifeline), stdout=PIPE, stderr=STDOUT, pass_fds=(lifeline,),
+                limit=_LONGEST_LINE_BYTES, env={**os.environ, **program.environment}, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise NotStarted(f"{program.name}: {program.command[0]}: {error.strerror}") from error
+        self._running[program.name] = process
+        talk = asyncio.create_task(self._listen(program.name, process.stdout))
+        ended = asyncio.create_task(process.wait())
+        ready = asyncio.create_task(self._until_ready(program, first))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await self._end(program.name, process, ended)
+        finally:
+            for task in (ready, stopping):
+                task.cancel()
+            del self._running[program.name]
+        await talk
+        return ended.result()
+
+    async def _listen(self, name: str, output: asyncio.StreamReader | None) -> None:
+        while output is not None:
+            try:
+                line = await output.readline()
+            except ValueError:  # a line longer than the limit: its beginning is gone, its end comes
+                continue
+            if not line:
+                return
+            self._say(name, line.decode(errors="replace").rstrip())
+
+    async def _until_ready(self, program: Program, first: asyncio.Future[None]) -> None:
+        give_up = self._clock.monotonic() + self._ready_seconds
+        while not await answers(program.host, program.port):
+            if self._clock.monotonic() > give_up and not first.done():
+                first.set_exception(
+                    NotStarted(
+                        f"{program.name} was not ready within {self._ready_seconds:g} s: "
+                        f"http://{program.host}:{program.port}{READY_PATH} does not answer 200"
+                    )
+                )
+                return
+            await self._clock.sleep(_LOOK_SECONDS)
+        if not first.done():
+            first.set_result(None)
+            self._say(program.name, f"is ready at http://{program.host}:{program.port}")
+
+    async def _end(self, name: str, process: Process, ended: asyncio.Task[int]) -> None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await asyncio.wait([ended], timeout=self._stop_seconds)
+        if not ended.done():
+            self._say(name, f"did not stop within {self._stop_seconds:g} s; killed")
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.wait([ended])
+
+
+async def answers(host: str, port: int) -> bool:
+    """Whether the process at that port says that it is ready."""
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET {READY_PATH} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
