@@ -7,10 +7,22 @@ import logging
 
 import pytest
 
-from insula.resilience import CircuitBreaker, CircuitOpen, ConstantBackoff, Policy, ResiliencePipeline, Retry, Timeout
+from insula.resilience import (
+    Bulkhead,
+    BulkheadFull,
+    CircuitBreaker,
+    CircuitOpen,
+    ConstantBackoff,
+    Policy,
+    RateLimited,
+    RateLimiter,
+    ResiliencePipeline,
+    Retry,
+    Timeout,
+)
 from insula.resilience.events import Event, Opened, Refused, Retried
 from insula.resilience.policy import Function, Tell
-from insula.testing import VirtualClock
+from insula.testing import VirtualClock, virtual_time
 from support.ways import Script, Way
 
 AT_ONCE = ConstantBackoff(0)
@@ -203,3 +215,32 @@ async def _swallow_async(retry: Retry, function: Function) -> None:
     except ConnectionError:
         pass
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("own", [Bulkhead(1), RateLimiter(1, 3600)])
+async def test_what_a_policy_within_refuses_says_nothing_about_the_callee(own: Policy) -> None:
+    breaker = CircuitBreaker(failure_threshold=1)
+    calls = ResiliencePipeline(breaker, own)
+    gate = asyncio.Event()
+
+    async def call() -> None:
+        await gate.wait()
+
+    with virtual_time():
+        first = asyncio.ensure_future(calls.call(call))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            with pytest.raises((BulkheadFull, RateLimited)):
+                await calls.call(call)
+        assert breaker.snapshot().state == "closed"
+        gate.set()
+        await first
+
+
+def test_a_breaker_that_names_a_refusal_counts_it() -> None:
+    breaker = CircuitBreaker(failure_threshold=1, on=BulkheadFull)
+    bulkhead = Bulkhead(1)
+    with virtual_time(), bulkhead:
+        with pytest.raises(BulkheadFull):
+            ResiliencePipeline(breaker, bulkhead).call(int)
+        assert breaker.snapshot().state == "open"

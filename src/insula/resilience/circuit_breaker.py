@@ -10,10 +10,13 @@ from insula.kernel.context import REAL_PROCESS
 from insula.kernel.errors import Rejection
 from insula.resilience.circuit import Circuit, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_states import CircuitRules, Forced, Verdict
+from insula.resilience.entrance import BulkheadFull
 from insula.resilience.events import Listener
 from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
 from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, running_process
+from insula.resilience.rates import RateLimited
 
+_OUR_OWN = (BulkheadFull, RateLimited)
 _SUCCESS, _FAILURE, _NEITHER = Verdict.SUCCESS, Verdict.FAILURE, Verdict.NEITHER
 
 
@@ -30,7 +33,8 @@ class CircuitBreaker(Policy):
     `open_seconds` (default 30), doubled each time a probe fails up to `longest_open_seconds` (default: never);
     `probes` (default 1); `probe_seconds`, after which one that has not come back makes room (default `open_seconds`);
     `on`, the errors that are failures (default all), `excluding` some; every other error, and a `Rejection`, is an
-    answer and so a success; a cancelled call counts as neither. `shadow` watches and tells and refuses nothing.
+    answer and so a success; a cancelled call counts as neither, and so does one that a `Bulkhead` or `RateLimiter`
+    within refused, unless `on` names that refusal. `shadow` watches and tells and refuses nothing.
     `shared`, what other processes of the service have seen (default: nobody asks them).
     Source: M. Nygard, "Release It!", 2007.
     """
@@ -95,6 +99,8 @@ class CircuitBreaker(Policy):
             return _NEITHER
         if isinstance(error, self._answers) or not isinstance(error, self.on):
             return _SUCCESS
+        if isinstance(error, _OUR_OWN) and type(error) not in self.on:
+            return _NEITHER  # the callee was never called
         return _FAILURE
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
