@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 
@@ -13,6 +15,9 @@ from insula.adapters.postgres.address import Address
 from insula.adapters.postgres.database import PostgresDatabase
 from insula.adapters.postgres.provision import provision
 from insula.kernel.clock import SystemClock
+from insula.modules import System
+from insula.runtime.configuration import Store
+from insula.runtime.databases import provision as provision_modules
 from support.notes import TABLES
 
 ROLE, PASSWORD = "notes", "notes' own: a 'quoted' \\ one"
@@ -29,8 +34,6 @@ class TestDatabases:
 
     def address(self, database: str) -> Address:
         """Of a database, as the role of the tests."""
-        from urllib.parse import quote
-
         parts = urlsplit(self.administrator)
         return Address(f"postgresql://{ROLE}:{quote(PASSWORD, safe='')}@{parts.hostname}:{parts.port}/{database}")
 
@@ -66,3 +69,16 @@ async def opened_on_postgres(address: Address, **options: Any) -> AsyncIterator[
         yield database
     finally:
         await database.close()
+
+
+_systems = count(1)
+
+
+def provisioned(administrator: str, system: System) -> str:
+    """`store.address` of fresh databases for every module of a system, each with a role of its own."""
+    parts = urlsplit(administrator)
+    name = f"system_{next(_systems)}_{{module}}"
+    address = f"postgresql://{name}:{quote(PASSWORD, safe='')}@{parts.hostname}:{parts.port}/{name}"
+    names = [module.name for module in system.modules]
+    asyncio.run(provision_modules(names, Store(address=address), administrator))
+    return address

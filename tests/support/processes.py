@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -22,8 +22,17 @@ _pause = Event()
 class SystemProcess:
     """`insula run` on a directory and a fixed port, so that clients find it again after a crash."""
 
-    def __init__(self, directory: Path, *, target: str = "shop.system:shop", port: int = 0, cwd: Path = ROOT) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        target: str = "shop.system:shop",
+        port: int = 0,
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory
+        self._environment = {**_ENVIRONMENT, **(environment or {})}
         self.port = port
         self._target = target
         self._cwd = cwd
@@ -37,7 +46,7 @@ class SystemProcess:
             self._process = subprocess.Popen(
                 [*command, "--directory", str(self.directory)],
                 cwd=self._cwd,
-                env=_ENVIRONMENT,
+                env=self._environment,
                 stdout=output,
                 stderr=output,
             )
@@ -97,12 +106,14 @@ def running(directory: Path, **options: Any) -> Iterator[SystemProcess]:
         system.kill()
 
 
-def tool(*arguments: str, timeout_seconds: float = 240) -> subprocess.CompletedProcess[str]:
+def tool(
+    *arguments: str, timeout_seconds: float = 240, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run one of the shop's tools, or the command line, to its end."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=_ENVIRONMENT,
+        env={**_ENVIRONMENT, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout_seconds,

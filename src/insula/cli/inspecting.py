@@ -14,7 +14,7 @@ from insula.cli.client import request
 from insula.cli.options import Config, Directory, Json, Target, configured
 from insula.cli.output import FAILED, explained, print_json, show
 from insula.cli.target import find_system
-from insula.kernel.errors import InsulaError
+from insula.kernel.errors import ConfigurationError, InsulaError
 from insula.modules import System
 from insula.runtime import presence
 from insula.runtime.configuration import Configuration
@@ -84,15 +84,18 @@ def _findings(target: str | None, configuration: Configuration) -> Iterator[tupl
         assembled(system)
         problems = migration_problems(system)
         yield "system", not problems, "; ".join(problems) or f"{system.name} fits together"
-        yield from _files(system, configuration, directory)
+        yield from _stored(system, configuration)
     except InsulaError as error:
         yield "system", False, str(error)
 
 
-def _files(system: System, configuration: Configuration, directory: Path) -> Iterator[tuple[str, bool, str]]:
+def _stored(system: System, configuration: Configuration) -> Iterator[tuple[str, bool, str]]:
     with Inspection(system, configuration) as data:
         for module in system.modules:
-            path = directory / f"{module.name}.db"
-            if path.exists():
-                faults = data.faults(module)
-                yield str(path), not faults, "; ".join(faults) or "sound"
+            records = data.of(module)
+            try:
+                if records.exists():
+                    faults = data.faults(module)
+                    yield records.place, not faults, "; ".join(faults) or "sound"
+            except ConfigurationError as error:
+                yield records.place, False, str(error)

@@ -92,7 +92,7 @@ class Application:
             self.surroundings.after_wiring(wired)
         self._wired = wired
         try:
-            for line in prepare(wired):
+            for line in await prepare(wired):
                 _log.info(line)
             for adapter in wired.bound:
                 if hasattr(adapter, "__aenter__"):
@@ -205,4 +205,4 @@ class Application:
 
     def lines(self) -> Sequence[str]:
         """What runs, a line per module."""
-        return [f"{module.name}: {self.directory / module.name}.db" for module in self.wired.modules]
+        return [f"{name}: {database.location}" for name, database in self.wired.databases.items()]

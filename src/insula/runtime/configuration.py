@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -52,9 +52,18 @@ class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the modules' files lie, and how long things are kept and waited for."""
+    """Where the modules' data lies, and how long things are kept and waited for.
+
+    `address` is that of the modules' PostgreSQL databases, such as "postgresql://{module}@127.0.0.1/{module}"; empty
+    means SQLite files in `directory`. `password_file` holds a module's password and may have `{module}` in its name; it
+    is read again for each connection. `connections` is the most that one module has open; `isolation`, of handlers.
+    """
 
     directory: str = ".insula"
+    address: str = ""
+    password_file: str = ""
+    connections: Annotated[int, msgspec.Meta(ge=4)] = 10
+    isolation: Literal["serializable", "repeatable read", "read committed"] = "serializable"
     busy_timeout_seconds: _Positive = 5.0
     query_timeout_seconds: _Positive = 30.0
     answers_kept_hours: _Positive = 168.0

@@ -23,6 +23,7 @@ class Presence(msgspec.Struct, frozen=True):
 def write(directory: Path, presence: Presence) -> None:
     """Announce the process; the file is readable by its owner only."""
     path = directory / FILE
+    directory.mkdir(parents=True, exist_ok=True)  # it is not there yet when the data lies elsewhere
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(presence))

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from insula.adapters.sqlite.database import SqliteDatabase
 from insula.kernel.clock import Clock
 from insula.kernel.context import Caller, Context
 from insula.kernel.errors import ConfigurationError
@@ -25,7 +24,8 @@ from insula.messaging.retrying import RetryPolicy
 from insula.messaging.subscribing import Subscriber
 from insula.messaging.timers import Timers, tick_type
 from insula.modules import Assembly, HandlerDeclaration, Module, System, assemble
-from insula.runtime.configuration import Configuration, Delivery, Store
+from insula.runtime.configuration import Configuration, Delivery
+from insula.runtime.databases import ModuleDatabase, database_of
 from insula.runtime.surroundings import Surroundings
 from insula.store.log import Log
 from insula.store.migration import found_in
@@ -49,7 +49,7 @@ class Wired:
 
     assembly: Assembly
     bus: Bus
-    databases: dict[str, SqliteDatabase]
+    databases: dict[str, ModuleDatabase]
     receivers: dict[str, Receiver] = field(default_factory=dict)
     relays: list[Relay] = field(default_factory=list)
     publishers: list[Publisher] = field(default_factory=list)
@@ -94,7 +94,7 @@ def wire(
     assembly: Assembly | None = None,
     whole: bool = True,
 ) -> Wired:
-    """Assemble `system` and connect it to SQLite files in `directory`.
+    """Assemble `system` and connect it to its databases; SQLite files lie in `directory`.
 
     Parameters: `only`, the names of the modules that run in this process (default: all); `assembly`, the system put
     together before; `whole`, False when modules outside of `system` take commands too, as in a test of one module.
@@ -110,7 +110,9 @@ def wire(
     try:
         for module in here:
             owners = {table: each.name for each in system.modules if each is not module for table in each.table_names}
-            wired.databases[module.name] = _opened(module, configuration.store, surroundings, directory, owners)
+            wired.databases[module.name] = database_of(
+                module.name, configuration.store, surroundings, directory, owners
+            )
         for module in here:
             _wire_module(module, wired, handlers, configuration.delivery, surroundings, handled)
         for module in system.modules:
@@ -123,18 +125,6 @@ def wire(
             database.let_go()
         raise
     return wired
-
-
-def _opened(
-    module: Module, store: Store, surroundings: Surroundings, directory: Path, owners: Mapping[str, str]
-) -> SqliteDatabase:
-    committer = surroundings.committer
-    return SqliteDatabase(
-        directory / f"{module.name}.db", module.name, surroundings.clock,
-        busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
-        committer=None if committer is None else committer(module.name), threads=surroundings.threads,
-        owners=owners, sole_process=surroundings.sole_process,
-    )  # fmt: skip
 
 
 def _wire_module(
@@ -167,7 +157,7 @@ def _wire_module(
     wired.timers.append(Timers(database, schedules, clock))
 
 
-def _wire_log(log: SqliteDatabase, wired: Wired, surroundings: Surroundings) -> None:
+def _wire_log(log: ModuleDatabase, wired: Wired, surroundings: Surroundings) -> None:
     """From a log of this process to each receiver here, and to the broker for those elsewhere."""
     _relay(log, wired, surroundings)
     elsewhere = [each.name for each in wired.assembly.system.modules if each.name not in wired.databases]
@@ -244,9 +234,9 @@ def migration_problems(system: System) -> list[str]:
     return problems
 
 
-def prepare(wired: Wired) -> Sequence[str]:
+async def prepare(wired: Wired) -> Sequence[str]:
     """Migrate every module's database; returns what was done, a line each."""
     done: list[str] = []
     for module in wired.modules:
-        done.extend(wired.databases[module.name].prepare(module.tables, module.migrations))
+        done.extend(await wired.databases[module.name].start(module.tables, module.migrations))
     return done

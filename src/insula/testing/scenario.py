@@ -95,7 +95,7 @@ class Scenario:
             fidelity=self._fidelity, assembly=assembly, whole=self._whole,
         )  # fmt: skip
         self._wired = wired
-        prepare(wired)
+        await prepare(wired)
         await wired.start()
 
     def _check_ports(self, assembly: Assembly) -> None:

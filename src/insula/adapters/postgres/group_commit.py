@@ -117,6 +117,8 @@ class GroupCommit:
                     await asyncio.sleep(0)
                     continue
                 self._settle(failure)
+                if self._closing:
+                    return  # it is numbered at the next start
                 if not self._waiting:
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
@@ -195,7 +197,6 @@ class GroupCommit:
         """Store what waits, and take no more."""
         self._closing = True
         if self._task is not None:
-            self._unnumbered = False  # it is numbered at the next start
             await asyncio.wait([self._task])
         _fail(self._waiting, CommitFailed(Failure(f"{self._database} is closing"), uncertain=False))
 

@@ -45,6 +45,7 @@ _HEAD_OF_KEY = (
 )
 _PARKED_COUNTS = "select state, count(*) from insula_parked group by state"
 _PARKED = f"select {PARKED_COLUMNS} from insula_parked order by sequence limit $1"
+PARKED_ALL = f"select {PARKED_COLUMNS} from insula_parked order by sequence"
 _DEAD = f"select {PARKED_COLUMNS} from insula_parked where state = 'dead' order by sequence limit $1"
 _CHOSEN = f"select {PARKED_COLUMNS} from insula_parked where sequence = any($1::bigint[]) order by sequence"
 _TIMERS_DUE = f"select {TIMER_COLUMNS} from insula_timer where due <= $1 order by due, sequence limit $2"

@@ -93,6 +93,15 @@ class SqliteDatabase(Queries):
         """The module's name."""
         return self._name
 
+    @property
+    def location(self) -> str:
+        """The file."""
+        return str(self._path)
+
+    async def start(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
+        """The same as `prepare`, which waits for nothing."""
+        return self.prepare(tables, migrations)
+
     def prepare(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
         """Apply migrations, or without any make the declared tables that are missing; then accept units.
 

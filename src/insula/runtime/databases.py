@@ -1,0 +1,99 @@
+"""Which adapter a module's data is behind: SQLite files, or PostgreSQL where an address is configured."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import MetaData
+
+from insula.adapters.sqlite.database import SqliteDatabase
+from insula.adapters.sqlite.records import SqliteRecords
+from insula.kernel.errors import ConfigurationError
+from insula.runtime.configuration import Store
+from insula.runtime.surroundings import Surroundings
+from insula.store.database import Database
+from insula.store.records import Records
+
+_DRIVERS = ("asyncpg", "greenlet")
+
+
+class ModuleDatabase(Database, Protocol):
+    """A database with its beginning and its end."""
+
+    @property
+    def location(self) -> str:
+        """Where the data lies, for people."""
+        ...
+
+    async def start(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
+        """Apply migrations, or without any make the declared tables that are missing; then accept units.
+
+        Returns what was done, a line each. Raises ConfigurationError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is under way and let go."""
+        ...
+
+    def let_go(self) -> None:
+        """Let go at once, as the end of the process would: what is not committed is rolled back."""
+        ...
+
+
+def database_of(
+    module: str, store: Store, surroundings: Surroundings, directory: Path, owners: Mapping[str, str]
+) -> ModuleDatabase:
+    """The database of a module; it is not started yet. Raises ConfigurationError and `AlreadyOpen`.
+
+    Parameters: `directory`, where SQLite files lie; `owners`, table -> module, of tables that lie elsewhere.
+    """
+    if store.address:
+        from insula.adapters.postgres.database import PostgresDatabase
+
+        return PostgresDatabase(
+            _address(module, store), module, surroundings.clock, connections=store.connections,
+            isolation=store.isolation, busy_timeout_seconds=store.busy_timeout_seconds,
+            query_timeout_seconds=store.query_timeout_seconds, owners=owners,
+        )  # fmt: skip
+    committer = surroundings.committer
+    return SqliteDatabase(
+        directory / f"{module}.db", module, surroundings.clock,
+        busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
+        committer=None if committer is None else committer(module), threads=surroundings.threads,
+        owners=owners, sole_process=surroundings.sole_process,
+    )  # fmt: skip
+
+
+def records_of(module: str, store: Store, directory: Path, *, sole_process: bool) -> Records:
+    """A module's data, for looking into. Parameters: `directory`, where SQLite files lie."""
+    if store.address:
+        from insula.adapters.postgres.records import PostgresRecords
+
+        return PostgresRecords(_address(module, store), module)
+    return SqliteRecords(directory / f"{module}.db", module, sole_process=sole_process)
+
+
+async def provision(modules: Sequence[str], store: Store, administrator: str) -> Sequence[str]:
+    """Make the database and the role of each module where they are missing, shut to everybody else.
+
+    Parameters: `administrator`, the address of somebody who may. Returns what was done, a line each.
+    Raises ConfigurationError.
+    """
+    from insula.adapters.postgres.provision import provision as make
+
+    return [f"{module}: {line}" for module in modules for line in await make(administrator, _address(module, store))]
+
+
+def _address(module: str, store: Store) -> Any:
+    missing = [name for name in _DRIVERS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"store.address needs {' and '.join(missing)}, which is not installed: pip install 'insula[postgres]'"
+        )
+    from insula.adapters.postgres.address import Address
+
+    return Address.of_module(store.address, module, store.password_file)
