@@ -29,7 +29,7 @@ def wait_for(work: Coroutine[Any, Any, Value], loop: asyncio.AbstractEventLoop, 
     if in_greenlet():
         value: Value = await_(work)
         return value
-    if asyncio._get_running_loop() is None:  # noqa: SLF001 - the one way to ask that raises nothing
+    if asyncio._get_running_loop() is not loop:  # noqa: SLF001 - the one way to ask that raises nothing
         return asyncio.run_coroutine_threadsafe(work, loop).result()
     work.close()
     raise ForeignAwait(
