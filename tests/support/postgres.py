@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -69,6 +71,14 @@ async def opened_on_postgres(address: Address, **options: Any) -> AsyncIterator[
         yield database
     finally:
         await database.close()
+
+
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder that other accounts may enter, as PostgreSQL runs under one of them when the tests run as root."""
+    with tempfile.TemporaryDirectory(prefix="insula-postgres-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 _systems = count(1)

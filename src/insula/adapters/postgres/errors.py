@@ -44,7 +44,7 @@ def state_of(error: BaseException) -> str:
 
 def is_the_databases(error: BaseException) -> bool:
     """Whether an error that came out of a handler is SQLAlchemy's or the driver's."""
-    return isinstance(error, (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError))
+    return isinstance(error, (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -65,7 +65,8 @@ def is_refused(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone, or was never made."""
     cause, state = original(error), state_of(error)
-    if isinstance(cause, (OSError, TimeoutError, asyncpg.PostgresConnectionError)):
+    # The last one is how the driver calls a connection that broke in the middle of an answer.
+    if isinstance(cause, (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)):
         return True
     if isinstance(cause, asyncpg.InterfaceError) and not isinstance(cause, asyncpg.DataError):
         return "closed" in str(cause) or "released" in str(cause)

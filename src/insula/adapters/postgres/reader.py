@@ -86,7 +86,7 @@ class Reader:
         raise AssertionError("the last attempt returns or raises")
 
     def _return(self, link: Link, error: BaseException) -> None:
-        if isinstance(error, (DBAPIError, asyncpg.PostgresError)):
+        if isinstance(error, (DBAPIError, asyncpg.PostgresError)) and not is_lost(error):
             self._pool.give(link)
         else:
             self._pool.give_unfinished(link)
