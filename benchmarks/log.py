@@ -1,4 +1,4 @@
-"""Durable appends: one small event in each transaction, on SQLite with WAL and synchronous=FULL.
+"""Durable appends: one small event in each transaction, on SQLite with WAL and synchronous=FULL, and on PostgreSQL.
 
 Ours is what a user gets: a command called on the bus, whose handler publishes one event; inbox mark, answer and event
 are durable when the call returns. The floor inserts the encoded event with the driver alone; with many callers it
@@ -9,24 +9,20 @@ synchronous at SQLite's default, which is FULL too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime
-from decimal import Decimal
-from itertools import count
+from functools import partial
 from uuid import uuid4
 
-import msgspec
-
+from benchmarks import log_on_postgres
 from benchmarks.group_commit import GroupCommit, durable_connection
 from benchmarks.harness import Case, Contender, Sample, Settings, run, throughput, throughput_blocking
-from insula import Command, Event, Module, System, UnitOfWork
+from benchmarks.log_rows import STREAMS, log, new_rows, order_lines
+from insula import System
 from insula.runtime.application import Application
 
 CONCURRENT = 64
-STREAMS = 64
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CREATE = (
     "create table log (position integer primary key, stream text not null, version integer not null,"
     " type text not null, data blob not null, unique (stream, version))"
@@ -34,70 +30,11 @@ CREATE = (
 INSERT = "insert into log (stream, version, type, data) values (?, ?, ?, ?)"
 
 
-class LineAddedRecord(msgspec.Struct, frozen=True):
-    """The event as the floor stores it."""
-
-    line: str
-    sku: str
-    amount: Decimal
-    at: datetime
-
-
-def new_rows() -> Callable[[], tuple[str, int, str, bytes]]:
-    """Return a function that makes the next row, its event encoded, on one of a few streams by turns."""
-    streams = [str(uuid4()) for _ in range(STREAMS)]
-    encode = msgspec.json.Encoder().encode
-    numbers = count()
-
-    def row() -> tuple[str, int, str, bytes]:
-        number = next(numbers)
-        event = LineAddedRecord(line=str(uuid4()), sku="sku-1", amount=Decimal("12.50"), at=NOW)
-        return streams[number % STREAMS], number // STREAMS, "LineAdded", encode(event)
-
-    return row
-
-
-log = Module("log")
-
-
-class LineAdded(Event, key="order"):
-    """The event as ours publishes it."""
-
-    order: str
-    line: str
-    sku: str
-    amount: Decimal
-    at: datetime
-
-
-class AddLine(Command[None]):
-    """Add a line to an order."""
-
-    order: str
-    line: str
-    sku: str
-    amount: Decimal
-    at: datetime
-
-
-@log.handle(AddLine)
-async def add_line(command: AddLine, work: UnitOfWork) -> None:
-    work.publish(
-        LineAdded(order=command.order, line=command.line, sku=command.sku, amount=command.amount, at=command.at)
-    )
-
-
 @asynccontextmanager
 async def commands(settings: Settings, concurrency: int) -> AsyncIterator[Sample]:
     """Call a command that publishes one event, and wait for its answer."""
-    streams = [str(uuid4()) for _ in range(STREAMS)]
-    numbers = count()
     async with Application(System("benchmark", log), directory=settings.directory / f"insula-{concurrency}") as ours:
-        call = ours.bus.call
-
-        async def append() -> None:
-            order = streams[next(numbers) % STREAMS]
-            await call(AddLine(order=order, line=str(uuid4()), sku="sku-1", amount=Decimal("12.50"), at=NOW))
+        append = order_lines(ours.bus)
 
         async def sample() -> float:
             return await throughput(append, seconds=settings.seconds, concurrency=concurrency)
@@ -188,6 +125,24 @@ CASES = (
             Contender("eventsourcing, 64 threads", eventsourcing_threads, packages=("eventsourcing",)),
         ),
         target="≥ 0.4 × floor, ≥ 4 × peer",
+    ),
+    *(
+        Case(
+            name=f"postgres, {concurrent} concurrent",
+            unit="events/s",
+            better="higher",
+            ours=Contender("Insula", partial(log_on_postgres.commands, concurrency=concurrent)),
+            floor=Contender("asyncpg, group commit", partial(log_on_postgres.raw_group_commit, concurrency=concurrent)),
+            peers=(
+                Contender(
+                    "eventsourcing, 16 threads",
+                    log_on_postgres.eventsourcing_threads,
+                    packages=("eventsourcing", "psycopg"),
+                ),
+            ),
+            target="≥ 0.3 × floor",
+        )
+        for concurrent in (16, 256)
     ),
 )
 

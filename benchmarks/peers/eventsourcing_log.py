@@ -1,4 +1,4 @@
-"""An aggregate of the eventsourcing library that gets one event a save, on its SQLite recorder."""
+"""An aggregate of the eventsourcing library that gets one event a save, on its SQLite or PostgreSQL recorder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from eventsourcing.application import Application
@@ -33,6 +34,20 @@ class Orders(Application[UUID]):
 
 def application(file: Path) -> Orders:
     return Orders(env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(file)})
+
+
+def postgres_application(address: str) -> Orders:
+    """The same on a server. Parameters: `address`, postgresql://role:password@host:port/database."""
+    parts = urlsplit(address)
+    environment = {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        "POSTGRES_DBNAME": parts.path.strip("/"),
+        "POSTGRES_HOST": str(parts.hostname),
+        "POSTGRES_PORT": str(parts.port),
+        "POSTGRES_USER": str(parts.username),
+        "POSTGRES_PASSWORD": str(parts.password),
+    }
+    return Orders(env=environment)
 
 
 def appender(orders: Orders, aggregates: int) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from insula.adapters.postgres.address import Address, require_version
 from insula.adapters.postgres.errors import failure_of, is_the_databases, table_missing
 from insula.adapters.postgres.group_commit import CommitFailed, GroupCommit
 from insula.adapters.postgres.keeper import Keeper
+from insula.adapters.postgres.leases import PostgresLeases
 from insula.adapters.postgres.line import Line
 from insula.adapters.postgres.link import Link
 from insula.adapters.postgres.migrate import migrate
@@ -96,6 +97,7 @@ class PostgresDatabase(Queries):
         self._writers = pool(self._connect, 1)
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)
+        self.leases = PostgresLeases(self._units, name)
 
     @property
     def name(self) -> str:

@@ -61,7 +61,10 @@ class Pool:
         try:
             link = Link(await self._connect(), self._place)
         except Exception as error:
-            raise failure_of(error, self._place) or error from error
+            failure = failure_of(error, self._place)
+            if failure is None:
+                raise
+            raise failure from error
         finally:
             self._opening -= 1
             self._wake()  # also where it failed: whoever waits tries, and hears why

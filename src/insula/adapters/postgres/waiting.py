@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -20,8 +20,14 @@ from insula.store.guard import TurnHolder, foreign
 
 Value = TypeVar("Value")
 
-in_synchronous_code = greenlet_spawn
-"""Awaits a call of synchronous code that may `wait_for` things."""
+
+async def in_synchronous_code(function: Callable[..., Value], *arguments: Any) -> Value:
+    """Await a call of synchronous code that may `wait_for` things."""
+    if not in_greenlet():
+        # The first thing that a handler awaits is where it is put into its greenlet, and must not be within another.
+        await asyncio.sleep(0)
+    value: Value = await greenlet_spawn(function, *arguments)
+    return value
 
 
 def wait_for(work: Coroutine[Any, Any, Value], loop: asyncio.AbstractEventLoop, place: str) -> Value:
@@ -46,11 +52,9 @@ class _HandlersOwn(greenlet):  # type: ignore[misc]  # greenlet is not typed
         self.gr_context = parent.gr_context
         self._coroutine = coroutine
 
-    def run(self) -> Any:
-        """Run the coroutine to its end, handing what it awaits to the parent."""
+    def run(self, value: Any, error: BaseException | None) -> Any:
+        """Run the coroutine on to its end, handing what it awaits to the parent."""
         coroutine, outside = self._coroutine, self.parent.switch
-        value: Any = None
-        error: BaseException | None = None
         while True:
             try:
                 awaited = coroutine.send(value) if error is None else coroutine.throw(error)
@@ -74,8 +78,19 @@ class _Awaited:
 @types.coroutine
 def guarded(coroutine: Coroutine[Any, Any, Value], unit: TurnHolder, place: str) -> Generator[Any, Any, Value]:
     """Await a handler's `coroutine`, but raise `ForeignAwait` inside it where it would suspend during its turn."""
+    try:
+        first = coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]  # StopIteration does not carry its type
+    # It has waited for something, so it may write from here on; before a turn is given there is always a wait.
     own = _HandlersOwn(coroutine, getcurrent())
-    result = own.switch()
+    value: Any = None
+    thrown: BaseException | None = None
+    try:
+        value = yield first
+    except BaseException as error:
+        thrown = error
+    result = own.switch(value, thrown)
     while not own.dead:
         try:
             if not isinstance(result, _Awaited):

@@ -1,0 +1,69 @@
+"""Leases in a module's database, by the server's clock. Implements `insula.store.lease.Leases`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from insula.adapters.postgres.errors import failure_of
+from insula.adapters.postgres.pool import Pool
+from insula.store.lease import Lease
+
+# A holder that asks again gets a new token too: it cannot know what it did before it forgot.
+_ACQUIRE = (
+    "insert into insula_lease as l (name, holder, token, until)"
+    " values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))"
+    " on conflict (name) do update set holder = excluded.holder, token = l.token + 1, until = excluded.until"
+    " where l.until < clock_timestamp() or l.holder = excluded.holder"
+    " returning l.token, l.until"
+)
+_RENEW = (
+    "update insula_lease set until = clock_timestamp() + make_interval(secs => $3)"
+    " where name = $1 and token = $2 and until >= clock_timestamp() returning token, until"
+)
+# The row stays: its token is what the next one is counted from.
+_RELEASE = "update insula_lease set until = '-infinity' where name = $1 and token = $2 returning token, until"
+
+
+class PostgresLeases:
+    """Parameters: `pool`, of links that may write; `database`, whose, for errors."""
+
+    def __init__(self, pool: Pool, database: str) -> None:
+        self._pool = pool
+        self._database = database
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """The lease if it is free, has run out, or is the holder's already; None while another has it.
+
+        Raises ValueError for a time that is not positive, `Unavailable` when the database does not answer.
+        """
+        _check(seconds)
+        row = await self._row(_ACQUIRE, name, holder, seconds)
+        return None if row is None else Lease(name, holder, row[0], row[1])
+
+    async def renew(self, lease: Lease, seconds: float) -> Lease | None:
+        """The same lease for so many seconds from now; None when it was lost."""
+        _check(seconds)
+        row = await self._row(_RENEW, lease.name, lease.token, seconds)
+        return None if row is None else Lease(lease.name, lease.holder, row[0], row[1])
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back; harmless when it was lost."""
+        await self._row(_RELEASE, lease.name, lease.token)
+
+    async def _row(self, sql: str, *arguments: Any) -> Any:
+        link = await self._pool.take()
+        try:
+            row = await link.connection.fetchrow(sql, *arguments)
+        except BaseException as error:
+            self._pool.give_unfinished(link)
+            failure = failure_of(error, f"{self._database}: lease")
+            if failure is None:
+                raise
+            raise failure from error
+        self._pool.give(link)
+        return row
+
+
+def _check(seconds: float) -> None:
+    if seconds <= 0:
+        raise ValueError(f"seconds={seconds!r}: a lease lasts for a positive time, such as 15.0")
