@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import asyncio
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import count
 
 import pytest
 
+from insula.adapters.postgres.address import Address
 from insula.runtime.local.nats import LocalNats
 from insula.runtime.local.postgres import LocalPostgres
+from support.postgres import TestDatabases, server_folder
 
 QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "checkpoint_timeout": "30min"}
 """What runs in the background makes each of the tests' many databases wait for up to a second."""
@@ -19,13 +20,27 @@ QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "check
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[LocalPostgres]:
     """A PostgreSQL that forgets everything with the tests."""
-    folder = Path(tempfile.mkdtemp(prefix="insula-postgres-"))
-    folder.chmod(0o755)  # who runs it need not be who runs the tests
-    try:
-        with LocalPostgres(folder / "server", durable=False, settings=QUICK) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with server_folder() as folder, LocalPostgres(folder / "server", durable=False, settings=QUICK) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: LocalPostgres) -> TestDatabases:
+    """Makes databases quickly, all alike."""
+    databases = TestDatabases(postgres_server.address)
+    asyncio.run(databases.prepare())
+    return databases
+
+
+_databases = count(1)
+
+
+@pytest.fixture
+def postgres_address(postgres_databases: TestDatabases) -> Iterator[Address]:
+    """A database of the test's own."""
+    address = asyncio.run(postgres_databases.make(f"notes_{next(_databases)}"))
+    yield address
+    asyncio.run(postgres_databases.drop(address))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
@@ -49,6 +49,11 @@ class Address:
     def __str__(self) -> str:
         return _without_password(self.url)
 
+    @property
+    def database(self) -> str:
+        """The database's name."""
+        return unquote(urlsplit(self.url).path.strip("/"))
+
     async def connect(self, name: str, settings: Mapping[str, str]) -> asyncpg.Connection:
         """A new connection. Parameters: `name` that the server shows; `settings` of the session.
 
@@ -70,13 +75,15 @@ class Address:
     def explained(self, error: BaseException) -> ConfigurationError | None:
         """What to say at start when the database cannot be opened; None when it may just be away for a moment."""
         cause, state, parts = original(error), state_of(error), urlsplit(self.url)
-        role, database = parts.username or "", parts.path.strip("/")
+        role, database = unquote(parts.username or ""), self.database
         if isinstance(cause, ConfigurationError):
             return cause
         if state == "28P01":
             return ConfigurationError(f"{self}: role {role} is refused: wrong password; see store.password_file")
         if state == "28000":
-            return ConfigurationError(f"{self}: role {role} is refused ({cause}); make it: insula.runtime provisions")
+            return ConfigurationError(f"{self}: role {role} is refused ({cause}); make it, or correct store.address")
+        if state == "42501":
+            return ConfigurationError(f"{self}: role {role} may not open database {database}; {cause}")
         if state == "3D000":
             return ConfigurationError(f"{self}: there is no database {database}; make it, or correct store.address")
         if isinstance(cause, (asyncpg.ClientConfigurationError, ValueError)):

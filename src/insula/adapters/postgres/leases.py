@@ -21,7 +21,7 @@ _RENEW = (
     " where name = $1 and token = $2 and until >= clock_timestamp() returning token, until"
 )
 # The row stays: its token is what the next one is counted from.
-_RELEASE = "update insula_lease set until = '-infinity' where name = $1 and token = $2 returning token, until"
+_RELEASE = "update insula_lease set until = '-infinity' where name = $1 and token = $2"
 
 
 class PostgresLeases:

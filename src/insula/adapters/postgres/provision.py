@@ -24,7 +24,7 @@ async def provision(administrator: str, module: Address) -> list[str]:
     Returns what was done, a line each. Raises ConfigurationError when the administrator is refused, too.
     """
     parts = urlsplit(module.url)
-    role, database = unquote(parts.username or ""), parts.path.strip("/")
+    role, database = unquote(parts.username or ""), module.database
     password = await module.password() if module.password_file is not None else unquote(parts.password or "")
     if not role or not password:
         raise ConfigurationError(f"{module}: name a role and its password, in the address or store.password_file")

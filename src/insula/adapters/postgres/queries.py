@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from insula.adapters.postgres.group_commit import GroupCommit
 from insula.adapters.postgres.reader import Reader
@@ -53,7 +53,22 @@ _NEXT_TIMER = "select min(due) from insula_timer"
 _NEXT_ONCE = "select min(due) from insula_timer where schedule = ''"
 _RECURRING = f"select {TIMER_COLUMNS} from insula_timer where schedule <> ''"
 
+_LAG = (
+    "select (select count(*) from insula_outgoing),"
+    " coalesce(extract(epoch from max(clock_timestamp() - xact_start)), 0)"
+    " from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null"
+)
+
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Lag(NamedTuple):
+    """How far the log is behind: rows that are committed and have no position yet, and the oldest open transaction,
+    in seconds, which keeps nobody waiting but what it has locked, and what is cleaned up behind it.
+    """
+
+    unnumbered: int
+    oldest_transaction_seconds: float
 
 
 class Queries:
@@ -101,6 +116,11 @@ class Queries:
             # What was appended meanwhile is known already, and greater.
             self._head = head if self._head is None else max(head, self._head)
         return self._head
+
+    async def lag(self) -> Lag:
+        """How far the log is behind what is committed."""
+        unnumbered, seconds = await self._first(_LAG)
+        return Lag(unnumbered, float(seconds))
 
     async def cursor(self, name: str) -> int | None:
         """A remembered position, None where none was."""
