@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "insula.adapters.http.neighbours": MSGSPEC,
     "insula.adapters.memory.transport": MSGSPEC,
     "insula.runtime.local.nats": MSGSPEC | SQLALCHEMY,
+    "insula.adapters.postgres.database": MSGSPEC | SQLALCHEMY | {"asyncpg"},
     "insula.runtime.application": MSGSPEC | SQLALCHEMY,
 }
 

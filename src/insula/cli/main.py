@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from insula.cli import developing, inspecting, letters, running, scaffolding, simulating, tracing
+from insula.cli import developing, inspecting, letters, provisioning, running, scaffolding, simulating, tracing
 from insula.cli.output import say
 
 application = typer.Typer(
@@ -36,6 +36,7 @@ application.command()(developing.dev)
 application.command()(running.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)
+application.command()(provisioning.provision)
 application.command()(tracing.trace)
 application.add_typer(simulating.simulate, name="simulate")
 application.add_typer(tracing.events, name="events")

@@ -16,6 +16,7 @@ from insula.messaging.bus import Bus
 from insula.messaging.timers import Retrier
 from insula.modules import Assembly, System
 from insula.runtime.configuration import Configuration
+from insula.runtime.databases import without_password
 from insula.runtime.surroundings import Surroundings
 from insula.runtime.wiring import Wired, prepare, wire
 
@@ -202,6 +203,12 @@ class Application:
                 if chunk < _ROWS_AT_ONCE:
                     break
         return deleted
+
+    @property
+    def location(self) -> str:
+        """Where the modules' data lies, for people."""
+        address = self.configuration.store.address
+        return without_password(address) if address else str(self.directory)
 
     def lines(self) -> Sequence[str]:
         """What runs, a line per module."""

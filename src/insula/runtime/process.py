@@ -47,7 +47,7 @@ async def serve_system(
 
         def ready(url: str) -> None:
             presence.write(application.directory, presence.Presence(os.getpid(), url, token))
-            announce(f"{system.name} is ready at {url}  (API at {url}/docs, data in {application.directory})")
+            announce(f"{system.name} is ready at {url}  (API at {url}/docs, data in {application.location})")
 
         try:
             await serve(
