@@ -150,6 +150,17 @@ def test_an_error_that_allows_no_attributes_is_raised_as_it_is(way: Way) -> None
     assert len(attempts_of(raised.value)) == 3
 
 
+def test_so_are_several_that_allow_none(way: Way) -> None:
+    @dataclass(frozen=True)
+    class Frozen(Exception):
+        code: int
+
+    with pytest.raises(Frozen) as raised:
+        way.call(Retry(on=Frozen), Script(Frozen(1), Frozen(2), Frozen(3)))
+    assert raised.value.code == 3
+    assert raised.value.__context__ == Frozen(2)
+
+
 def test_blocks_are_retried(clock: VirtualClock) -> None:
     script = Script(ConnectionError(), ConnectionError(), "paid")
     seen = None

@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -111,6 +112,29 @@ async def test_an_error_names_its_stage_and_comes_after_what_was_before_it() -> 
         with pytest.raises(ZeroDivisionError) as failure:
             await anext(items)
         assert failure.value.__notes__ == ["Raised in stage 2. map(inverse) of a flow."]
+
+
+async def test_an_error_that_allows_no_attributes_arrives_as_it_is() -> None:
+    @dataclass(frozen=True)
+    class Frozen(Exception):
+        code: int
+
+    async def fail(number: int) -> None:
+        raise Frozen(number)
+
+    with pytest.raises(Frozen) as failure:
+        await Flow(range(9)).map(fail).run()
+    assert failure.value.__notes__ == ["Raised in stage 1. map(fail) of a flow."]
+
+
+async def test_one_error_that_is_diverted_again_and_again_does_not_grow() -> None:
+    error = OSError("always the same")
+
+    def fail(number: int) -> None:
+        raise error
+
+    await Flow(range(9)).map(fail, divert=lambda *_: None).run()
+    assert error.__notes__ == ["Raised in stage 1. map(fail) of a flow."]
 
 
 async def test_an_item_that_fails_can_be_diverted_with_its_error_and_the_others_go_on() -> None:

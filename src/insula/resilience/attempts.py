@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from insula.kernel.deadline import ambient_deadline
 from insula.kernel.errors import Rejection
+from insula.kernel.notes import chain
 from insula.kernel.randomness import Randomness
 from insula.resilience.backoff import Backoff
 from insula.resilience.events import GaveUp, Retried
-from insula.resilience.notes import leave_note, shown
+from insula.resilience.notes import leave_policy_note, shown
 from insula.resilience.policy import Tell
 from insula.resilience.retry_budget import Tokens
 
@@ -125,7 +126,7 @@ class Attempts:
             return  # an error like any other; nothing of us shows on it
         attempts = [*self._attempts, Attempt(error, self._lasted(now), None)]
         _keep(error, attempts)
-        leave_note(error, self._policy, f"{_counted(attempts)}; {because}")
+        leave_policy_note(error, self._policy, f"{_counted(attempts)}; {because}")
         if because is not _OTHER_ERROR and self._tell is not None:
             self._tell(GaveUp(self._policy, self._function, len(attempts), because, error))
 
@@ -145,7 +146,7 @@ def _chain(error: Exception, before: Sequence[Attempt]) -> None:
         if link is error:
             return
         link = link.__context__
-    error.__context__ = before[-1].error
+    chain(error, before[-1].error)
 
 
 def _keep(error: Exception, attempts: Sequence[Attempt]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from insula.kernel.deadline import ambient_deadline
 from insula.resilience.events import Hedged, HedgeSkipped, HedgeWon
 from insula.resilience.hedge_state import HedgeState
-from insula.resilience.notes import leave_note, shown
+from insula.resilience.notes import leave_policy_note, shown
 from insula.resilience.policy import Function, Tell, name_of
 
 
@@ -90,7 +90,7 @@ class HedgedCall:
         (first, error), *others = self._errors.items()
         if others:
             told = "; ".join(f"attempt {number} failed too, {shown(each)}" for number, each in others)
-            leave_note(error, self._policy, f"attempt {first} failed first; {told}")
+            leave_policy_note(error, self._policy, f"attempt {first} failed first; {told}")
         return error
 
     def over(self) -> None:

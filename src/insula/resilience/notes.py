@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from insula.kernel.notes import leave_note
 
-def leave_note(error: Exception, policy: str, note: str) -> None:
+
+def leave_policy_note(error: Exception, policy: str, note: str) -> None:
     """Let a traceback show what a policy did; its note of another time is replaced, so that no error grows."""
-    # Into the dictionary, which every exception has: classes may refuse attributes (frozen dataclasses do).
-    fields = error.__dict__
-    notes, mine = fields.get("__notes__"), f"{policy}: "
-    others = [each for each in notes if not str(each).startswith(mine)] if isinstance(notes, list) else []
-    fields["__notes__"] = [*others, mine + note]
+    leave_note(error, f"{policy}: {note}", replaces=f"{policy}: ")
 
 
 def shown(error: Exception) -> str:

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 from insula.kernel.clock import Clock
+from insula.kernel.notes import leave_note
 from insula.streams.counters import Counters, Tallies
 from insula.streams.delivery import settle
 from insula.streams.stage import Position, Stage
@@ -88,7 +89,7 @@ class Plan:
                     await settle(element)
         except BaseException as error:
             for other in await last.stop():
-                error.add_note(f"While the flow was stopped: {other!r}")
+                leave_note(error, f"While the flow was stopped: {other!r}")
             raise
         errors = await last.stop()
         if errors:

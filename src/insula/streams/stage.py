@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
+from insula.kernel.notes import leave_note
 from insula.streams.counters import Tallies
 from insula.streams.delivery import Element
 
@@ -75,7 +76,7 @@ class Stage(Generic[T]):
         if isinstance(error, StopAsyncIteration):
             message = f"stage {self.name} of a flow raised StopAsyncIteration"
             raise RuntimeError(message) from error  # noqa: TRY004 - the type is what it says
-        error.add_note(f"Raised in stage {self.name} of a flow.")
+        leave_note(error, f"Raised in stage {self.name} of a flow.")
 
 
 class Signal:
