@@ -147,23 +147,46 @@ if hasattr(os, "register_at_fork"):
 
 
 class Entered:
-    """What `with policy:` has to remember until its end, wherever it was entered: each task and thread has its own."""
+    """What `with policy:` has to remember until its end, wherever it was entered: each task and thread has its own.
 
-    _stack: ContextVar[tuple[Policy, Any, Any] | None] = ContextVar("insula_entered_policies", default=None)
+    Blocks of generators end in any order, and perhaps in a copy of the context in which they began. So an end is noted
+    on the block itself, and blocks that have ended are forgotten as soon as they are the innermost.
+    """
+
+    __slots__ = ("below", "has_ended", "policy", "value")
+
+    _innermost: ContextVar[Entered | None] = ContextVar("insula_entered_policies", default=None)
+
+    def __init__(self, policy: Policy, value: Any, below: Entered | None) -> None:
+        self.policy = policy
+        self.value = value
+        self.below = below
+        self.has_ended = False
 
     @classmethod
     def push(cls, policy: Policy, value: Any) -> None:
         """Remember a value at the beginning of a policy's block."""
-        cls._stack.set((policy, value, cls._stack.get()))
+        cls._innermost.set(cls(policy, value, _going_on(cls._innermost.get())))
 
     @classmethod
     def pop(cls, policy: Policy) -> Any:
         """The value of the policy's block that ends; None in a coroutine that somebody else closes, in his context."""
-        top = cls._stack.get()
-        if top is None or top[0] is not policy:
+        innermost = block = _going_on(cls._innermost.get())
+        while block is not None and (block.policy is not policy or block.has_ended):
+            block = block.below
+        if block is None:
             return None
-        cls._stack.set(top[2])
-        return top[1]
+        block.has_ended = True
+        value, block.value = block.value, None
+        cls._innermost.set(_going_on(innermost))
+        return value
+
+
+def _going_on(block: Entered | None) -> Entered | None:
+    """The innermost block that has not ended."""
+    while block is not None and block.has_ended:
+        block = block.below
+    return block
 
 
 def is_async(function: Function) -> bool:
