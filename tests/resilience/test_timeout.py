@@ -317,6 +317,18 @@ def test_on_a_thread_it_returns_what_the_function_does(clock: VirtualClock) -> N
         charge(1, fails=True)
 
 
+def test_a_thread_that_cannot_start_takes_no_place(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    timeout = Timeout(2, on_thread=True, threads=1)
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            timeout.call(str)
+    assert timeout.call(str, 1) == "1"
+
+
 def test_on_a_thread_the_caller_has_its_error_in_time_while_the_thread_goes_on(clock: VirtualClock) -> None:
     release, began, ended = threading.Event(), threading.Event(), threading.Event()
     errors: list[TimedOut] = []

@@ -88,7 +88,12 @@ class Threads(Locked):
                     "time; allow more threads, or give the function a time limit of its own"
                 )
             self._running += 1
-        threading.Thread(target=self._serve, args=(work,), name=f"{self._name} thread", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, args=(work,), name=f"{self._name} thread", daemon=True).start()
+        except BaseException:  # the machine has no more, or Python is ending
+            with self.lock:
+                self._running -= 1
+            raise
         return work
 
     def _serve(self, work: Work | None) -> None:
