@@ -9,8 +9,8 @@ from weakref import ref
 
 import pytest
 
-from insula.kernel import Rejection, Unavailable
-from insula.resilience import CircuitBreaker, CircuitOpen
+from insula.kernel import Rejection, Unavailable, ambient_deadline
+from insula.resilience import CircuitBreaker, CircuitOpen, ResiliencePipeline, TimedOut, Timeout
 from insula.resilience.events import Closed, HalfOpened, Opened, Refused
 from insula.resilience.policy import Entered
 from insula.testing import VirtualClock
@@ -91,6 +91,15 @@ def test_blocks_that_ended_elsewhere_are_not_remembered(clock: VirtualClock) -> 
     life()
     assert [block() for block in blocks] == [None] * 3
     assert Entered.pop(breaker) is None
+
+
+def test_callers_whose_time_is_over_say_nothing_about_the_callee(way: Way) -> None:
+    breaker, script = CircuitBreaker(failure_threshold=1, on=TimedOut), Script("paid")
+    token = ambient_deadline.set(0.0)
+    with pytest.raises(TimedOut, match="before it began"):
+        way.call(ResiliencePipeline(breaker, Timeout(2, on_thread=not way.is_async)), script)
+    ambient_deadline.reset(token)
+    assert (script.calls, state(breaker)) == (0, "closed")
 
 
 def test_a_success_between_failures_keeps_it_closed(way: Way) -> None:

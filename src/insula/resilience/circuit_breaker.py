@@ -15,6 +15,7 @@ from insula.resilience.events import Listener
 from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
 from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, running_process
 from insula.resilience.rates import RateLimited
+from insula.resilience.timeout import TimedOut
 
 _OUR_OWN = (BulkheadFull, RateLimited)
 _SUCCESS, _FAILURE, _NEITHER = Verdict.SUCCESS, Verdict.FAILURE, Verdict.NEITHER
@@ -34,7 +35,7 @@ class CircuitBreaker(Policy):
     `probes` (default 1); `probe_seconds`, after which one that has not come back makes room (default `open_seconds`);
     `on`, the errors that are failures (default all), `excluding` some; every other error, and a `Rejection`, is an
     answer and so a success; a cancelled call counts as neither, and so does one that a `Bulkhead` or `RateLimiter`
-    within refused, unless `on` names that refusal. `shadow` watches and tells and refuses nothing.
+    within refused, unless `on` names that refusal, or that had no time left and did not begin. `shadow` watches and tells and refuses nothing.
     `shared`, what other processes of the service have seen (default: nobody asks them).
     Source: M. Nygard, "Release It!", 2007.
     """
@@ -101,6 +102,8 @@ class CircuitBreaker(Policy):
             return _SUCCESS
         if isinstance(error, _OUR_OWN) and type(error) not in self.on:
             return _NEITHER  # the callee was never called
+        if isinstance(error, TimedOut) and not error.began:
+            return _NEITHER  # nor here, whatever `on` says: its caller came too late
         return _FAILURE
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:

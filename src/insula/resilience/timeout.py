@@ -23,7 +23,12 @@ if TYPE_CHECKING:  # whoever limits async code has asyncio already; for the othe
 
 
 class TimedOut(DeadlineExceeded, TimeoutError):
-    """A call took longer than it was given; what it did by then may have happened."""
+    """A call took longer than it was given; what it did by then may have happened.
+
+    Fields: `began`, False if no time was left for it, so that it did not take place.
+    """
+
+    began = True
 
 
 class Timeout(Policy):
@@ -76,7 +81,7 @@ class Timeout(Policy):
             token = ambient_deadline.set(at)
             try:
                 if at <= began:
-                    raise self.timed_out(name_of(function), at - began, tell, " before it began")
+                    raise self.out_of_time(name_of(function), tell)
                 if not may_start_threads():
                     result = function(*arguments, **named)
                     if here.monotonic() > at:
@@ -169,6 +174,12 @@ class Timeout(Policy):
         timed_out.__cause__ = error
         return timed_out
 
+    def out_of_time(self, function: str, tell: Tell | None) -> TimedOut:
+        """The error of a call that does not take place, since the ambient deadline is over."""
+        timed_out = self.timed_out(function, 0.0, tell, " before it began")
+        timed_out.began = False
+        return timed_out
+
     def timed_out(self, function: str, given: float, tell: Tell | None, more: str = "") -> TimedOut:
         """The error of a call that took too long; tells whoever listens."""
         if tell is not None:
@@ -209,7 +220,7 @@ class _Limit:
         at = min(now + self._policy.seconds, ambient_deadline.get())
         self._given = at - now
         if at <= now:
-            raise self._policy.timed_out(self._name, 0.0, self._tell, " before it began")
+            raise self._policy.out_of_time(self._name, self._tell)
         self._cancelling = self._task.cancelling()
         self._over = False
         self._timer = queue.call_at(at, self._run_out)
