@@ -96,6 +96,37 @@ def test_in_a_forked_process_the_places_of_a_bulkhead_are_free_since_its_calls_g
     assert ran(FORKING_FULL) == "0\n"
 
 
+FORKING_IN_A_TASK = """
+import asyncio, os
+from insula.resilience import TimedOut, Timeout
+timeout = Timeout(0.001)
+
+async def hang():
+    await asyncio.Event().wait()
+
+async def main():
+    await timeout.call(asyncio.sleep, 0)
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(asyncio.wait_for(timeout.call(hang), 10))
+        except TimedOut:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+print(asyncio.run(main()))
+"""
+
+
+def test_a_timeout_works_in_a_process_that_was_forked_within_a_task() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", FORKING_IN_A_TASK]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "0\n"
+
+
 def test_where_no_thread_may_start_a_timeout_runs_the_function_and_looks_at_the_clock_afterwards() -> None:
     clock = VirtualClock()
     token = process_state.set(new_process(clock, SeededRandomness(1), one_thread=True))

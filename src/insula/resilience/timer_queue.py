@@ -7,10 +7,10 @@ from asyncio import current_task, get_running_loop
 from threading import get_ident
 from typing import Any
 
-from insula.resilience.policy import machine
+from insula.resilience.policy import Locked, machine
 
 
-class TimerQueues:
+class TimerQueues(Locked):
     """The queues of one policy in one process: one for each event loop, since loops may run in several threads.
 
     They are found by thread, and a queue's loop is asked for its task: asking for the running loop takes a system call
@@ -21,7 +21,13 @@ class TimerQueues:
     __slots__ = ("by_thread",)
 
     def __init__(self) -> None:
+        super().__init__()
         self.by_thread: dict[int, TimerQueue] = {}
+
+    def after_fork(self) -> None:
+        """A loop that ran at the fork seems to do so for ever: its task is that of the parent."""
+        super().after_fork()
+        self.by_thread.clear()
 
     def open(self) -> TimerQueue:
         """The queue of the loop that runs in this thread; it may have run in another thread before."""
