@@ -91,6 +91,22 @@ async def test_cancelling_whoever_takes_stops_every_stage_and_closes_the_source(
     assert await nothing_else_runs()
 
 
+@pytest.mark.parametrize("turns", range(1, 8))
+async def test_cancelling_it_again_while_it_stops_leaves_no_stage_running(turns: int) -> None:
+    sources = [Source() for _ in range(3)]
+    first, *others = (Flow(source.numbers()).buffer(3) for source in sources)
+    running = asyncio.create_task(first.merge(*others).run())
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await sources[-1].under_way.wait()
+    running.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await nothing_else_runs()
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_an_error_of_the_source_arrives_as_it_is_with_a_note_and_everything_is_stopped(shape: str) -> None:
     source = Source(failing_at=20)

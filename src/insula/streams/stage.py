@@ -64,9 +64,21 @@ class Stage(Generic[T]):
             errors += await self.release()
         finally:
             self._tallies.end(self.tally)
-            for stage in self.upstream:
-                errors += await stage.stop()
+            await self._stop_upstream(errors)
         return errors
+
+    async def _stop_upstream(self, errors: list[BaseException]) -> None:
+        cancelled: asyncio.CancelledError | None = None
+        for stage in self.upstream:
+            try:
+                errors += await stage.stop()
+            except asyncio.CancelledError as error:  # of whoever stops; the others still have to be
+                cancelled = error
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled
 
     def explain(self, error: Exception) -> None:
         """Let the error of a user's function tell where it happened.
