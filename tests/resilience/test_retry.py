@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import traceback
 from dataclasses import dataclass
 
@@ -195,6 +196,14 @@ async def test_async_blocks_are_retried(clock: VirtualClock) -> None:
 
     assert await clock.run(work()) == "paid"
     assert clock.monotonic() == 2.0
+
+
+async def test_leaving_an_async_block_leaves_no_task_behind() -> None:
+    async for attempt in Retry(on=ConnectionError):
+        with attempt:
+            break
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_chance_spreads_the_waits_and_a_seed_repeats_them(way: Way) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from insula.kernel.clock import Clock
 from insula.kernel.errors import Rejection
 from insula.resilience.attempts import Attempts, Match
 from insula.resilience.backoff import AnyBackoff, Backoff, ExponentialBackoff, backoff_of
@@ -144,17 +145,10 @@ class Retry(Policy):
             here.clock.block(block.delay)
             attempts.begin()
 
-    async def __aiter__(self) -> AsyncIterator[Block]:
+    def __aiter__(self) -> AsyncIterator[Block]:
         """`async for attempt in retry: with attempt: ...`."""
         here = machine.current()
-        attempts = self._block_attempts(here)
-        while True:
-            block = Block(attempts)
-            yield block
-            if block.delay is None:
-                return
-            await here.clock.sleep(block.delay)
-            attempts.begin()
+        return AsyncBlocks(here.clock, self._block_attempts(here))
 
     def _block_attempts(self, here: Machine) -> Attempts:
         if self.budget is not None:
@@ -186,6 +180,29 @@ class Block:
         if isinstance(error, Exception):
             self.delay = self._attempts.delay_after(error)
         return self.delay is not None
+
+
+class AsyncBlocks:
+    """The attempts at a block of async code; no generator, since one that is left early needs a task to close it."""
+
+    __slots__ = ("_attempts", "_block", "_clock")
+
+    def __init__(self, clock: Clock, attempts: Attempts) -> None:
+        self._clock = clock
+        self._attempts = attempts
+        self._block: Block | None = None
+
+    def __aiter__(self) -> AsyncBlocks:
+        return self
+
+    async def __anext__(self) -> Block:
+        if self._block is not None:
+            if self._block.delay is None:
+                raise StopAsyncIteration
+            await self._clock.sleep(self._block.delay)
+            self._attempts.begin()
+        self._block = Block(self._attempts)
+        return self._block
 
 
 def _by_predicate(predicate: Callable[[Exception], bool], backoff: Backoff) -> Match:
