@@ -400,5 +400,24 @@ def test_a_quorum_of_other_processes_opens_it_and_its_own_probe_closes_it(way: W
     assert quorum.published == [False, True]
 
 
+def test_what_others_have_seen_does_no_harm_where_it_cannot_be_asked(
+    way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lost(Quorum):
+        def publish(self, breaker: str, is_open: bool) -> None:
+            raise OSError("the store is gone")
+
+        def quorum_says_open(self, breaker: str) -> bool:
+            raise OSError("the store is gone")
+
+    breaker = CircuitBreaker(failure_threshold=1, shared=Lost())
+    assert way.call(breaker, Script("paid")) == "paid"
+    fail(way, breaker)
+    assert state(breaker) == "open"
+    way.clock.advance(30)
+    assert way.call(breaker, Script("paid")) == "paid"
+    assert "CircuitBreaker: shared= failed" in caplog.text
+
+
 async def _failing() -> Any:
     raise ConnectionError

@@ -19,7 +19,8 @@ class SharedVerdicts(Protocol):
     """What the processes of a service tell each other about a neighbour.
 
     Each publishes only what it has seen itself, and asks whether enough of them agree, so that one sick process does
-    not cut off the others. Both are called between calls: they must answer from memory, at once.
+    not cut off the others. Both are called between calls: they must answer from memory, at once. Where one raises, it
+    is logged, and the process goes by what it sees itself.
     """
 
     def publish(self, breaker: str, is_open: bool) -> None:
@@ -68,7 +69,7 @@ class Circuit(Locked):
 
     def admit(self, tell: Tell | None) -> tuple[CircuitState, int]:
         """The state that lets this call through, and the call's number there. Raises `CircuitOpen`."""
-        asks = self._shared is not None and self._shared.quorum_says_open(self._name)
+        asks = self._shared is not None and self._quorum_says_open(self._shared)
         now = self.monotonic()
         with self.lock:
             before = self.state
@@ -86,6 +87,18 @@ class Circuit(Locked):
             return _UNOBSERVED, 0
         wait = "" if retry_after is None else f"; try again in {retry_after:.3g} s"
         raise CircuitOpen(f"{self._name}: the circuit is {state.name}, {because}{wait}", retry_after=retry_after)
+
+    def _quorum_says_open(self, shared: SharedVerdicts) -> bool:
+        try:
+            return shared.quorum_says_open(self._name)
+        except Exception as error:
+            self._log_shared(error)
+            return False
+
+    def _log_shared(self, error: Exception) -> None:
+        import logging
+
+        logging.getLogger("insula.resilience").error("%s: shared= failed", self._name, exc_info=error)
 
     def _opened_by_others(self, asks: bool, now: float) -> CircuitState | None:
         if self._shared is None or self.state.name != "closed":
@@ -120,7 +133,10 @@ class Circuit(Locked):
         if before is after:
             return
         if self._shared is not None and seen and after.name in ("open", "closed"):
-            self._shared.publish(self._name, after.name == "open")
+            try:
+                self._shared.publish(self._name, after.name == "open")
+            except Exception as error:
+                self._log_shared(error)
         if tell is not None:
             tell(after.event(self._name))
 

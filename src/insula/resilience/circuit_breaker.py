@@ -34,8 +34,9 @@ class CircuitBreaker(Policy):
     `open_seconds` (default 30), doubled each time a probe fails up to `longest_open_seconds` (default: never);
     `probes` (default 1); `probe_seconds`, after which one that has not come back makes room (default `open_seconds`);
     `on`, the errors that are failures (default all), `excluding` some; every other error, and a `Rejection`, is an
-    answer and so a success; a cancelled call counts as neither, and so does one that a `Bulkhead` or `RateLimiter`
-    within refused, unless `on` names that refusal, or that had no time left and did not begin. `shadow` watches and tells and refuses nothing.
+    answer and so a success. Neither is a cancelled call, one that a `Bulkhead` or `RateLimiter` within refused (unless
+    `on` names that refusal), and one that did not begin since its caller had no time left. `shadow` watches and tells
+    and refuses nothing.
     `shared`, what other processes of the service have seen (default: nobody asks them).
     Source: M. Nygard, "Release It!", 2007.
     """
