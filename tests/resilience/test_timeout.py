@@ -143,6 +143,15 @@ async def test_after_time_ran_out_the_task_is_as_before(clock: VirtualClock) -> 
     assert await clock.run(work()) == 0
 
 
+async def test_what_lets_its_own_time_pass_and_does_not_wait_is_not_cancelled_later(clock: VirtualClock) -> None:
+    async def work() -> str:
+        clock.block(3)  # as a plain function does that waits within a backoff
+        return "done"
+
+    assert await Timeout(2).call(work) == "done"
+    await turns()
+
+
 async def test_an_error_of_cleaning_up_is_not_hidden(clock: VirtualClock) -> None:
     async def messy() -> None:
         try:

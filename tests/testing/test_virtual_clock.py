@@ -38,6 +38,8 @@ async def test_calls_come_in_the_order_of_their_moments_unless_they_are_cancelle
     timers[2].cancel()
     assert clock.next_alarm() == 1.0
     clock.advance(3)
+    assert called == []
+    await asyncio.sleep(0)
     assert called == [1.0, 3.0]
 
 

@@ -36,9 +36,12 @@ class _Alarm:
         return self._callback is None
 
     def ring(self) -> None:
+        # Never in the middle of a task's step, even of the one that moved time: no loop would do that to it.
         loop = self._loop
-        if loop is None or loop is asyncio._get_running_loop():  # noqa: SLF001 - public but for its name
+        if loop is None:
             self._call()
+        elif loop is asyncio._get_running_loop():  # noqa: SLF001 - public but for its name
+            loop.call_soon(self._call)
         elif not loop.is_closed():
             loop.call_soon_threadsafe(self._call)
 
