@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import suppress
 from dataclasses import astuple
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -76,6 +79,34 @@ def test_together_the_three_do_what_they_do_apart(outcomes: list[Any]) -> None:
         with virtual_time() as clock:
             stories.append(asyncio.run(story(outcomes, clock, together=together)))
     assert stories[0] == stories[1]
+
+
+async def test_a_cancelled_call_keeps_nothing_alive(clock: VirtualClock) -> None:
+    class Held:
+        pass
+
+    held = []
+
+    @stack(together=True)[0]
+    async def charge() -> None:
+        here = Held()
+        held.append(ref(here))
+        if len(held) > 1:
+            await asyncio.get_running_loop().create_future()
+
+    await charge()  # the first call goes the ordinary way
+    gc.disable()
+    try:
+        task = asyncio.create_task(charge())
+        await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        del task
+        await asyncio.sleep(0)
+        assert held[1]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ def _in_one(retry: Retry, breaker: CircuitBreaker, timeout: Timeout, function: F
             failed = timeout.instead_of(error, name_of(function), given, None) if over else error
             circuits.current().settle(state, 0, verdict(failed), None)
             if not isinstance(failed, Exception):
+                del failed
                 raise
         else:
             reset_deadline(token)
