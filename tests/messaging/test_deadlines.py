@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from insula import Ask, Command, Context, Module, Query, System
 from insula.kernel import ambient_deadline, clock_of_process
-from insula.resilience import Timeout
+from insula.resilience import TimedOut, Timeout
 from insula.testing import Scenario
 
 front, back = Module("front"), Module("back")
@@ -23,6 +25,10 @@ class OrderPlainly(Command[None]):
     pass
 
 
+class OrderInVain(Command[None]):
+    pass
+
+
 class Price(Query[int]):
     pass
 
@@ -36,6 +42,11 @@ async def order(command: Order, ask: Ask) -> None:
 @front.handle(OrderQuickly)
 async def order_quickly(command: OrderQuickly, ask: Ask) -> None:
     await Timeout(2).call(ask, Price())
+
+
+@front.handle(OrderInVain)
+async def order_in_vain(command: OrderInVain) -> None:
+    await Timeout(2).call(clock_of_process().sleep, 60)
 
 
 @front.handle(OrderPlainly)
@@ -74,6 +85,12 @@ async def test_calling_within_a_timeout_does_too() -> None:
     async with Scenario(System("shop", front, back)) as shop:
         await Timeout(3).call(shop.call, Order())
         assert seen["asked"] == (3.0, 3.0)
+
+
+async def test_a_handler_that_waited_in_vain_for_something_else_does_not_use_up_its_callers_time() -> None:
+    async with Scenario(System("shop", front, back)) as shop:
+        with pytest.raises(TimedOut, match="the 2 s it had"):
+            await shop.clock.run(shop.wired.bus.call(OrderInVain(), timeout_seconds=5))
 
 
 async def test_a_handler_on_a_thread_knows_it_as_well() -> None:

@@ -88,10 +88,13 @@ class Bus:
             return await self.deliver(message, context, repeatable=repeatable and message_id is not None)
         deadline = earliest_deadline(Deadline.after(timeout_seconds, self._clock))
         context = MessageContext(identifier, identifier, None, caller, trace, deadline)
+        limit = asyncio.timeout(timeout_seconds)
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with limit:
                 return await self.deliver(message, context, repeatable=repeatable and message_id is not None)
         except TimeoutError as error:
+            if not limit.expired():
+                raise  # the handler's own
             name = type(message).__name__
             raise DeadlineExceeded(
                 f"{name} took longer than {timeout_seconds:g} s; it may still have happened"

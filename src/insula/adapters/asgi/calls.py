@@ -125,10 +125,13 @@ class Calls:
         """The answer. A call may be sent again by whoever got none, so its id is always remembered."""
         if context.deadline is None:
             return await self._bus.deliver(message, context, repeatable=True)
+        limit = asyncio.timeout(context.deadline.remaining(self._clock))
         try:
-            async with asyncio.timeout(context.deadline.remaining(self._clock)):
+            async with limit:
                 return await self._bus.deliver(message, context, repeatable=True)
         except TimeoutError as error:
+            if not limit.expired():
+                raise  # the handler's own
             raise DeadlineExceeded(f"{type(message).__name__} took longer than the caller waits") from error
 
 
