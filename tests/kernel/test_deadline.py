@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from insula.kernel import Deadline, SystemClock, ambient_deadline, earliest_deadline
+from asyncio import create_task
+from math import inf
+
+from insula.kernel import Deadline, SystemClock, ambient_deadline, earliest_deadline, without_deadline
 
 
 class SetClock(SystemClock):
@@ -42,3 +45,16 @@ def test_the_earlier_of_two_deadlines_counts() -> None:
         Deadline(0.5),
     )
     ambient_deadline.reset(token)
+
+
+async def test_a_task_that_outlives_the_call_may_be_started_without_its_deadline() -> None:
+    async def seen() -> float:
+        return ambient_deadline.get()
+
+    token = ambient_deadline.set(5.0)
+    try:
+        assert await create_task(seen()) == 5.0
+        assert await create_task(seen(), context=without_deadline()) == inf
+        assert ambient_deadline.get() == 5.0
+    finally:
+        ambient_deadline.reset(token)

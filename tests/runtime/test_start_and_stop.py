@@ -3,12 +3,15 @@
 import asyncio
 import socket
 import threading
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from insula import Command, Event, Module, System, UnitOfWork
+from insula.kernel import ambient_deadline
 from insula.kernel.errors import ConfigurationError, Failure
+from insula.resilience import Timeout
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration, Http, Store
 from insula.runtime.process import serve_system
@@ -88,6 +91,25 @@ async def test_a_background_task_that_ends_makes_the_process_unready(
         await asyncio.sleep(0)
         assert not application.ready
         assert "restart the process" in caplog.text
+
+
+async def test_what_runs_in_the_background_does_not_share_the_hurry_of_whoever_started_it(tmp_path: Path) -> None:
+    module, seen = Module("module"), asyncio.Queue[float]()
+
+    @module.handle(Work)
+    async def do_work(command: Work, work: UnitOfWork) -> None:
+        work.publish(Noted())
+
+    @module.on(Noted)
+    async def hear(event: Noted) -> None:
+        seen.put_nowait(ambient_deadline.get())
+
+    application = Application(System("one", module), directory=tmp_path)
+    async with Timeout(60):
+        await application.__aenter__()
+    await application.bus.call(Work())
+    assert await asyncio.wait_for(seen.get(), 10) == inf
+    await application.__aexit__(None, None, None)
 
 
 async def test_a_port_that_is_taken_is_found_before_any_file_is_made(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from insula.kernel.context import (
     state_of_process,
 )
 from insula.kernel.cron import next_fire
-from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline, leave_deadline
+from insula.kernel.deadline import Deadline, ambient_deadline, earliest_deadline, leave_deadline, without_deadline
 from insula.kernel.errors import (
     AssemblyError,
     ConfigurationError,
@@ -69,4 +69,5 @@ __all__ = [
     "process_state",
     "randomness_of_process",
     "state_of_process",
+    "without_deadline",
 ]

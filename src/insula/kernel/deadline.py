@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import Context, ContextVar, Token, copy_context
 from dataclasses import dataclass
 from math import inf
 
@@ -11,7 +11,8 @@ from insula.kernel.clock import Clock
 ambient_deadline: ContextVar[float] = ContextVar("insula_ambient_deadline", default=inf)
 """Until when the work that runs here is of use, in seconds on the process's monotonic clock; infinity without a limit.
 
-A number, since it is set and read at every call: `earliest_deadline` makes a `Deadline` of it."""
+A number, since it is set and read at every call: `earliest_deadline` makes a `Deadline` of it. It may only be narrowed:
+work that does not depend on it runs in a task of its own, `without_deadline`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,16 @@ def earliest_deadline(deadline: Deadline | None = None) -> Deadline | None:
     if ambient == inf or (deadline is not None and deadline.at <= ambient):
         return deadline
     return Deadline(ambient)
+
+
+def without_deadline() -> Context:
+    """A copy of the running context that has no deadline, for a task that outlives the call which starts it.
+
+    `create_task(refresh(), context=without_deadline())`. A task that inherits one keeps it, also when it is over.
+    """
+    context = copy_context()
+    context.run(ambient_deadline.set, inf)
+    return context
 
 
 def leave_deadline(token: Token[float]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from insula.kernel.deadline import without_deadline
 from insula.messaging.bus import Bus
 from insula.messaging.timers import Retrier
 from insula.modules import Assembly, System
@@ -115,7 +116,8 @@ class Application:
         return self
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        # Whoever starts the system may be in a hurry; what it starts is not.
+        task = asyncio.get_running_loop().create_task(work, context=without_deadline())
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
