@@ -278,6 +278,28 @@ def test_a_channel_goes_from_one_event_loop_to_the_next() -> None:
     assert asyncio.run(channel.receive()) == 1
 
 
+@pytest.mark.parametrize("items", [0, 1])
+def test_who_waited_on_a_loop_that_was_closed_holds_up_nobody(items: int) -> None:
+    channel = Channel[int](1)
+
+    async def send() -> None:
+        await channel.send(1)
+        await channel.send(2)
+
+    first = asyncio.new_event_loop()
+    task = first.run_until_complete(begun(send() if items else channel.receive()))
+    first.close()
+    assert not task.done()
+
+    async def second() -> list[int]:
+        received = [await channel.receive() for _ in range(items)]
+        async with asyncio.timeout(10):
+            await channel.send(3)
+            return [*received, await channel.receive()]
+
+    assert asyncio.run(second()) == [1, 3][1 - items :]
+
+
 def test_a_second_event_loop_at_once_is_refused() -> None:
     channel = Channel[int](1)
 

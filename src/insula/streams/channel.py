@@ -11,7 +11,7 @@ from insula.streams.end import ChannelEnd
 from insula.streams.errors import ChannelFull, SenderGone
 from insula.streams.overflow import Overflow
 from insula.streams.parameters import clock_of, strategy, whole_number
-from insula.streams.state import ChannelState
+from insula.streams.state import ChannelState, Waiter
 from insula.streams.waiting import LoopWaiter
 
 T = TypeVar("T")
@@ -77,7 +77,11 @@ class Channel(ChannelEnd[T]):
                 state.limit = state.size
         state.items.append(item)
         if state.receivers:
-            state.grant_next_receiver().wake()
+            kept_for = state.grant_next_receiver()
+            try:
+                kept_for.wake()
+            except RuntimeError:
+                self._come_after_another_loop(kept_for, sends=True)
         if state.senders:
             self._wake(state.settle(), state.loop)
 
@@ -121,7 +125,11 @@ class Channel(ChannelEnd[T]):
         state.received += 1
         item = state.items.popleft()
         if state.senders:
-            state.grant_next_sender().wake()
+            kept_for = state.grant_next_sender()
+            try:
+                kept_for.wake()
+            except RuntimeError:
+                self._come_after_another_loop(kept_for, sends=False)
         return item
 
     def __aiter__(self) -> Channel[T]:
@@ -134,6 +142,15 @@ class Channel(ChannelEnd[T]):
             if end.__cause__ is not None:
                 raise
             raise StopAsyncIteration from None
+
+    def _come_after_another_loop(self, lost: Waiter, *, sends: bool) -> None:
+        """Somebody waited on a loop that was closed before this one came."""
+        state, here = self._state, asyncio.get_running_loop()
+        with state.lock:
+            state.leave(lost)
+            state.join(here, sends=sends)
+            woken = state.settle()
+        self._wake(woken, here)
 
     def _send_or_line_up(self, item: T) -> LoopWaiter | None:
         state, here = self._state, asyncio.get_running_loop()
