@@ -43,6 +43,7 @@ payments = ResiliencePipeline(                   # outermost first: one timeout 
     Retry(on=(ConnectionError, TimeoutError), attempts=3),
     CircuitBreaker(failure_threshold=5, open_seconds=30),
     Bulkhead(20),
+    Timeout(0.5),                                # one for each attempt, by which the breaker sees one that hangs
 )
 
 @payments

@@ -18,6 +18,8 @@ gateway_calls = ResiliencePipeline(
         name="payment gateway retry",
     ),
     CircuitBreaker(failure_threshold=5, open_seconds=10, name="payment gateway breaker"),
+    # Within the breaker: what the timeout around all attempts cancels says nothing about the gateway.
+    Timeout(seconds=1.4, name="payment gateway attempt"),
     name="payment gateway",
 )
 

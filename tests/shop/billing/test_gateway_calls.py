@@ -63,7 +63,7 @@ async def test_while_it_is_down_it_is_not_called_and_one_trial_finds_out_that_it
     assert gateway.calls == 7
 
 
-async def test_a_gateway_that_never_answers_is_given_five_seconds() -> None:
+async def test_a_gateway_that_never_answers_is_given_five_seconds_and_then_not_called() -> None:
     class Silent:
         async def charge(self, customer_id: CustomerId, amount: Money, key: str) -> Charged:
             await clock.sleep(3600)
@@ -72,4 +72,6 @@ async def test_a_gateway_that_never_answers_is_given_five_seconds() -> None:
     with virtual_time() as clock:
         with pytest.raises(TimedOut):
             await attempt(Silent(), clock)
-        assert clock.monotonic() == 5
+        assert 3 * 1.4 < clock.monotonic() <= 5
+        with pytest.raises(CircuitOpen):
+            await attempt(Silent(), clock)
