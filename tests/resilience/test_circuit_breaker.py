@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from contextvars import copy_context
 from typing import Any
-from weakref import ref
 
 import pytest
 
 from insula.kernel import Rejection, Unavailable, ambient_deadline
 from insula.resilience import CircuitBreaker, CircuitOpen, ResiliencePipeline, TimedOut, Timeout
 from insula.resilience.events import Closed, HalfOpened, Opened, Refused
-from insula.resilience.policy import Entered
 from insula.testing import VirtualClock
 from support.ways import Script, Way
 
@@ -53,44 +50,6 @@ def test_a_refusal_says_when_to_come_again(way: Way) -> None:
     with pytest.raises(Unavailable) as refused:
         way.call(breaker, Script("paid"))
     assert refused.value.retry_after == 18.0
-
-
-def test_blocks_of_generators_may_end_in_any_order(clock: VirtualClock) -> None:
-    breakers = CircuitBreaker(failure_threshold=1), CircuitBreaker(failure_threshold=1)
-
-    def block(breaker: CircuitBreaker) -> Iterator[None]:
-        with breaker:
-            yield
-            raise ConnectionError
-
-    first, second = (block(breaker) for breaker in breakers)
-    next(first)
-    next(second)
-    for generator in (first, second):
-        with pytest.raises(ConnectionError):
-            next(generator)
-    assert [state(breaker) for breaker in breakers] == ["open", "open"]
-
-
-def test_blocks_that_ended_elsewhere_are_not_remembered(clock: VirtualClock) -> None:
-    breaker = CircuitBreaker(listener=print)
-    blocks = []
-
-    class Value:
-        pass
-
-    def life() -> None:
-        for _ in range(3):
-            value = Value()
-            blocks.append(ref(value))
-            Entered.push(breaker, value)
-            del value
-            copy_context().run(Entered.pop, breaker)
-        Entered.push(breaker, None)
-
-    life()
-    assert [block() for block in blocks] == [None] * 3
-    assert Entered.pop(breaker) is None
 
 
 def test_callers_whose_time_is_over_say_nothing_about_the_callee(way: Way) -> None:
