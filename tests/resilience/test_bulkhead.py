@@ -8,8 +8,9 @@ from contextvars import copy_context
 import pytest
 
 from insula.kernel import Unavailable, ambient_deadline
-from insula.resilience import Bulkhead, BulkheadFull, ResiliencePipeline, TimedOut, Timeout
+from insula.resilience import AimdLimit, Bulkhead, BulkheadFull, ResiliencePipeline, TimedOut, Timeout
 from insula.resilience.events import Refused, Waited
+from insula.resilience.thread_waiter import ThreadWaiter
 from insula.testing import VirtualClock
 from support.ways import Script, Way
 
@@ -238,6 +239,40 @@ def test_a_place_for_a_task_whose_loop_is_closed_goes_to_the_next(clock: Virtual
     coroutine.close()
     assert counts(bulkhead) == (0, 0, 0)
     forgotten._log_destroy_pending = False  # type: ignore[attr-defined]  # it is, and on purpose
+
+
+def test_whoever_begins_to_wait_while_a_place_is_given_back_is_seen(way: Way) -> None:
+    bulkhead, waiter = Bulkhead(1, waiting=1), ThreadWaiter()
+    places = bulkhead.places.current()
+
+    class Meeting(list[None]):
+        """In the midst of giving back, somebody else finds no place, and waits."""
+
+        def append(self, place: None) -> None:
+            assert places.join(waiter)
+            assert not waiter.has_place
+            super().append(place)
+
+    places.free = Meeting([None])
+    way.call(bulkhead, Script("paid"))
+    assert waiter.has_place
+    assert counts(bulkhead) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("limit", [1, AimdLimit(initial=1)])
+def test_a_place_of_before_a_fork_is_none_afterwards(way: Way, limit: int | AimdLimit) -> None:
+    bulkhead = Bulkhead(limit, waiting=1)
+    places, taken = bulkhead.places.current(), ThreadWaiter()
+
+    class Forking(Script):
+        def next(self) -> str:
+            places.after_fork()
+            assert places.join(taken)
+            return "paid"
+
+    way.call(bulkhead, Forking())
+    assert taken.has_place
+    assert (counts(bulkhead), list(places.free)) == ((1, 0, 0), [])
 
 
 async def test_whoever_listens_hears_of_waits_and_refusals(clock: VirtualClock) -> None:

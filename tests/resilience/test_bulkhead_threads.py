@@ -11,6 +11,7 @@ import pytest
 
 from insula.kernel import DeadlineExceeded, SeededRandomness, ambient_deadline, new_process, process_state
 from insula.resilience import Bulkhead, BulkheadFull, GradientLimit, ResiliencePipeline, TimedOut, Timeout
+from insula.resilience.threads import Work
 from insula.testing import VirtualClock
 
 
@@ -47,6 +48,14 @@ def test_it_returns_what_the_function_does_and_runs_it_elsewhere(clock: VirtualC
     with pytest.raises(ConnectionError, match="no"):
         charge(1, fails=True)
     assert bulkhead.snapshot().running == 0
+
+
+def test_the_place_is_given_back_before_the_caller_hears_of_the_end() -> None:
+    seen: list[tuple[bool, bool]] = []
+    work = Work(len, ("four",), {}, lambda _: seen.append((work.done, work.wake.is_set())))
+    work.run()
+    work.end()
+    assert (seen, work.done, work.wake.is_set()) == ([(False, False)], True, True)
 
 
 def test_the_caller_goes_on_at_his_deadline_while_the_thread_keeps_its_place(clock: VirtualClock) -> None:
