@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from insula.adapters.postgres.shown import without_password
 from insula.kernel.deadline import without_deadline
 from insula.messaging.bus import Bus
 from insula.messaging.timers import Retrier
 from insula.modules import Assembly, System
 from insula.runtime.configuration import Configuration
-from insula.runtime.databases import without_password
 from insula.runtime.surroundings import Surroundings
 from insula.runtime.wiring import Wired, prepare, wire
 

@@ -6,7 +6,6 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from sqlalchemy import MetaData
 
@@ -98,9 +97,3 @@ def _address(module: str, store: Store) -> Any:
     from insula.adapters.postgres.address import Address
 
     return Address.of_module(store.address, module, store.password_file)
-
-
-def without_password(address: str) -> str:
-    """An address as it may be shown."""
-    password = urlsplit(address).password
-    return address if password is None else address.replace(f":{password}@", ":…@", 1)

@@ -11,11 +11,13 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from insula.adapters.postgres.errors import failure_of, original, state_of
+from insula.adapters.postgres.shown import without_password
 from insula.kernel.errors import ConfigurationError
 
 OLDEST_VERSION = 14
 _CONNECT_SECONDS = 10.0
 _MODULE = "{module}"
+_MADE_BY = "`insula provision` makes it, or correct store.address"
 _SCHEMES = ("postgresql", "postgres")
 
 
@@ -40,14 +42,14 @@ class Address:
         parts = urlsplit(template)
         if parts.scheme not in _SCHEMES or not parts.path.strip("/"):
             raise ConfigurationError(
-                f"store.address: {_without_password(template)} is no address of a database; write it like "
+                f"store.address: {without_password(template)} is no address of a database; write it like "
                 f"postgresql://{_MODULE}@localhost:5432/{_MODULE}"
             )
         file = Path(password_file.replace(_MODULE, module)) if password_file else None
         return cls(template.replace(_MODULE, module), file)
 
     def __str__(self) -> str:
-        return _without_password(self.url)
+        return without_password(self.url)
 
     @property
     def database(self) -> str:
@@ -81,11 +83,15 @@ class Address:
         if state == "28P01":
             return ConfigurationError(f"{self}: role {role} is refused: wrong password; see store.password_file")
         if state == "28000":
-            return ConfigurationError(f"{self}: role {role} is refused ({cause}); make it, or correct store.address")
+            return ConfigurationError(
+                f"{self}: role {role} is refused ({cause}); `insula provision` makes it, or correct store.address"
+            )
         if state == "42501":
             return ConfigurationError(f"{self}: role {role} may not open database {database}; {cause}")
         if state == "3D000":
-            return ConfigurationError(f"{self}: there is no database {database}; make it, or correct store.address")
+            return ConfigurationError(
+                f"{self}: there is no database {database}; `insula provision` makes it, or correct store.address"
+            )
         if isinstance(cause, (asyncpg.ClientConfigurationError, ValueError)):
             return ConfigurationError(f"{self}: {cause}; correct store.address")
         if isinstance(cause, (OSError, TimeoutError)):
@@ -107,10 +113,3 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigurationError(f"store.password_file: {file}: {error.strerror}") from error
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":…@", 1)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import MetaData, Result
+from sqlalchemy.exc import DBAPIError
 
 from insula.adapters.postgres.address import Address
+from insula.adapters.postgres.errors import is_lost, original
 from insula.adapters.postgres.link import Link
 from insula.adapters.postgres.migrate import FRAMEWORK, FRAMEWORK_OWNER
 from insula.adapters.postgres.queries import PARKED_ALL
@@ -80,9 +83,18 @@ class PostgresRecords:
         link = self._connected()
         try:
             rows: list[Any] = self._wait(link.connection.fetch(sql, *arguments))
-        except asyncpg.PostgresError as error:
-            raise ConfigurationError(f"{self.place}: {error}; has the system run here?") from error
+        except Exception as error:
+            raise self._explained(error) from error
         return rows
+
+    def _explained(self, error: Exception) -> Exception:
+        """What to say of an error; a connection that was lost is made again for whoever asks next."""
+        if is_lost(error):
+            self.close()
+            return ConfigurationError(f"{self.place}: the connection was lost ({original(error)}); ask again")
+        if isinstance(error, asyncpg.PostgresError):
+            return ConfigurationError(f"{self.place}: {error}; has the system run here?")
+        return error
 
     def exists(self) -> bool:
         """Whether Insula's tables are there."""
@@ -111,7 +123,13 @@ class PostgresRecords:
 
     def result(self, statement: Statement, parameters: Parameters = None) -> Result[Any]:
         """What a statement that reads finds."""
-        return self._connected().sql.execute(executable(statement), parameters)
+        connection = self._connected().sql
+        try:
+            return connection.execute(executable(statement), parameters)
+        except DBAPIError as error:  # the statement is the caller's, and so is what it does wrong
+            if not is_lost(error):
+                raise
+            raise self._explained(error) from error
 
     def log(self, after: int, limit: int) -> Sequence[Envelope]:
         """So much of the log after a position."""
@@ -145,9 +163,17 @@ class PostgresRecords:
         loop, link, self._loop, self._link = self._loop, self._link, None, None
         if loop is None:
             return
-        if link is not None:
-            asyncio.run_coroutine_threadsafe(link.connection.close(timeout=1), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
+        try:
+            if link is not None:
+                asyncio.run_coroutine_threadsafe(_hang_up(link), loop).result()
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+
+
+async def _hang_up(link: Link) -> None:
+    with suppress(Exception):  # it is gone, or the server is: then nobody has to be told
+        await link.connection.close(timeout=1)
+    link.connection.terminate()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
