@@ -40,3 +40,10 @@ def test_files_need_no_provisioning() -> None:
     code, told = insula("provision", "hello:shop", "--administrator", "postgresql://x@localhost/x")
     assert code != 0
     assert "store.address is not set" in told
+
+
+def test_the_help_names_the_settings_it_is_about() -> None:
+    code, told = insula("provision", "--help")
+    assert code == 0
+    assert "store.address" in told
+    assert "store.password_file" in told

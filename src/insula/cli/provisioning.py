@@ -27,7 +27,7 @@ Administrator = Annotated[
 def provision(administrator: Administrator, target: Target = None, config: Config = None) -> None:
     """Make each module's PostgreSQL database and role where they are missing, and shut everybody else out.
 
-    Their names and passwords are those of `address` and `password_file` in [store]. What is there is left as it is.
+    Their names and passwords are those of `store.address` and `store.password_file`. What is there is left as it is.
 
     Example: insula provision --administrator - shop.system:shop < administrator.txt
     """
