@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import nats.errors
 import pytest
 
+from insula.adapters.nats.connection import NatsConnection
 from insula.adapters.nats.transport import NatsTransport
 from insula.kernel.errors import ConfigurationError, Unavailable
 from insula.runtime.local.nats import LocalNats
@@ -78,6 +80,25 @@ async def old_server() -> AsyncIterator[str]:
 async def test_a_server_that_is_too_old() -> None:
     async with old_server() as url:
         assert "runs nats-server 2.10.4; Insula needs 2.14 or newer" in await refusal(url)
+
+
+async def test_what_was_not_sent_when_the_connection_broke_is_not_sent_to_the_server_that_comes_back(
+    tmp_path: Path,
+) -> None:
+    """It may be a request for messages whose reader is gone: they would be nobody's for as long as the server waits."""
+    with LocalNats(tmp_path / "nats") as server:
+        connection, lost = NatsConnection([server.url]), asyncio.Event()
+        connection.on_lost.append(lost.set)
+        before = await connection.client()
+        server.kill()
+        await lost.wait()
+        server.start()
+        async with asyncio.timeout(20):
+            after = await connection.client()
+        with pytest.raises(nats.errors.ConnectionClosedError):
+            await before.publish("anything", b"")
+        assert after.is_connected
+        await connection.close()
 
 
 @pytest.mark.parametrize(

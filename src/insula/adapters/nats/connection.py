@@ -33,7 +33,10 @@ Value = TypeVar("Value")
 
 
 class NatsConnection:
-    """A client that connects on first use, and keeps trying to once it was connected.
+    """A client that connects on first use, and anew when the connection was lost.
+
+    The client that lost it is given up with all that it had not sent: what it would send to the server that comes back,
+    such as a request for messages that nobody waits for any more, has been given up by whoever asked for it.
 
     Parameters: `servers`, addresses such as "nats://10.0.0.1:4222", with user and password in them or not; `token` and
     `credentials`, a `.creds` file, where the servers ask for one; `tls`, for servers that speak it; `name`, which the
@@ -57,6 +60,7 @@ class NatsConnection:
         self._connecting = asyncio.Lock()
         self._trouble: list[BaseException] = []
         self._asking: set[asyncio.Future[Any]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self.on_lost: list[Callable[[], None]] = []
         """Called when the connection is gone: what was under way gets no answer."""
 
@@ -71,10 +75,8 @@ class NatsConnection:
         if client is not None and client.is_connected:
             return client
         async with self._connecting:
-            if self._client is None or self._client.is_closed:
+            if self._client is None or not self._client.is_connected:
                 self._client = await self._connected()
-            if not self._client.is_connected:
-                raise Unavailable(f"{self.address} does not answer{self._because()}; trying to connect again")
             return self._client
 
     async def jetstream(self) -> JetStreamContext:
@@ -85,6 +87,7 @@ class NatsConnection:
         """A new client; one round through the servers is enough to know that none can be used now."""
         self._trouble.clear()
         client, failed = Client(), asyncio.Event()
+        gone = self._gone(client)
 
         async def note(error: Exception) -> None:
             self._note(error)
@@ -93,8 +96,8 @@ class NatsConnection:
 
         connecting = asyncio.ensure_future(
             client.connect(
-                self._servers, error_cb=note, disconnected_cb=self._lost, closed_cb=self._lost,
-                max_reconnect_attempts=-1, reconnect_time_wait=_RECONNECT_PAUSE_SECONDS,  # type: ignore[arg-type]
+                self._servers, error_cb=note, disconnected_cb=gone, closed_cb=gone, max_reconnect_attempts=-1,
+                reconnect_time_wait=_RECONNECT_PAUSE_SECONDS,  # type: ignore[arg-type]
                 ping_interval=_PING_SECONDS, **self._options,
             )
         )  # fmt: skip
@@ -175,11 +178,33 @@ class NatsConnection:
         except (TimeoutError, nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise Unavailable(f"{self.address}: {doing}: {str(error) or type(error).__name__}") from error
 
-    async def _lost(self) -> None:
-        for task in tuple(self._asking):  # the client itself would let them wait for their time limit
-            task.cancel()
-        for listener in tuple(self.on_lost):
-            listener()
+    def _gone(self, client: Client) -> Callable[[], Coroutine[Any, Any, None]]:
+        """What is done once when this client has lost its connection."""
+        told = False
+
+        async def gone() -> None:
+            nonlocal told
+            if told:
+                return
+            told = True
+            if self._client is client:  # else it is hung up by us, or was never there
+                self._client = None
+                _log.warning("%s: the connection was lost; connecting again", self.address)
+                leaving = asyncio.get_running_loop().create_task(self._give_up(client))
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
+            for task in tuple(self._asking):  # the client itself would let them wait for their time limit
+                task.cancel()
+            for listener in tuple(self.on_lost):
+                listener()
+
+        return gone
+
+    @staticmethod
+    async def _give_up(client: Client) -> None:
+        """Before it connects again, which it would do by itself."""
+        with suppress(Exception):
+            await client.close()
 
     async def close(self) -> None:
         """Send what waits to be sent, and hang up."""
@@ -189,8 +214,7 @@ class NatsConnection:
         with suppress(Exception):
             if client.is_connected:
                 await client.flush(timeout=1)
-        with suppress(Exception):  # one that breaks in this moment is closed as well
-            await client.close()
+        await self._give_up(client)  # one that breaks in this moment as well
 
 
 def _cancellations() -> int:

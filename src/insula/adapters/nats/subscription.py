@@ -19,17 +19,26 @@ from insula.messaging.transport import Delivery
 
 _log = logging.getLogger("insula.nats")
 
-_PULL_SECONDS = 30.0
-_HEARTBEAT_SECONDS = 5.0
+_PULL_SECONDS = 5.0
+"""What one asked for who has died or hangs goes on being given to him for so long."""
+
+_HEARTBEAT_SECONDS = 2.0
 _SILENCE_SECONDS = 16.0
 _NANOSECONDS = 1_000_000_000
 _STILL_WORKING, _NOT_NOW, _NEVER_AGAIN = b"+WPI", b"-NAK", b"+TERM"
 _PULL_IS_OVER = ("404", "408")
 _HEARTBEAT = "100"
+_LAST_GIVEN = "Nats-Last-Consumer"
+_GIVEN_ELSEWHERE = "another reader was given some of what comes here; reading again"
+_TOKENS_IN_RECEIPT, _PLACE_IN_RECEIPT, _PLACE_IN_RECEIPT_WITH_DOMAIN = 9, 6, 8
 
 
 class NatsSubscription:
     """One receiver's reading of one stream. Implements `Subscription`.
+
+    The server counts what it has given since the reset with which a subscription begins. What is missing in that count
+    was given to somebody else, who asked before us and has died or hangs: the subscription ends, and the next one is
+    given all of it at once, in its order, instead of after `acknowledge_seconds`.
 
     Parameters: `pull_subject`, where to ask for messages; `window`, how many at a time; `acknowledge_seconds`, how long
     the server waits for a word about each: it gets one in time as long as this process lives.
@@ -54,6 +63,7 @@ class NatsSubscription:
         self._held: set[str] = set()
         """Where to acknowledge what was delivered and is not acknowledged."""
         self._asked_for = 0
+        self._given = 0
         self._heard_at = 0.0
         self._ended = ""
         self._inbox: Inbox | None = None
@@ -89,6 +99,10 @@ class NatsSubscription:
         if self._ended:  # it is for whoever reads now
             await self._client.publish(message.reply, _NOT_NOW)
             return
+        self._given += 1
+        if _place(message.reply) != self._given:
+            self._end(_GIVEN_ELSEWHERE)
+            return
         self._asked_for -= 1
         if self._asked_for == self._window // 2:
             await self._pull()
@@ -106,7 +120,11 @@ class NatsSubscription:
 
     async def _told(self, headers: dict[str, str]) -> None:
         status = headers["Status"]
-        if status == _HEARTBEAT or self._ended:
+        if self._ended:
+            return
+        if status == _HEARTBEAT:
+            if int(headers.get(_LAST_GIVEN, self._given)) > self._given:
+                self._end(_GIVEN_ELSEWHERE)
             return
         if status in _PULL_IS_OVER:
             self._asked_for = max(0, self._asked_for - int(headers.get("Nats-Pending-Messages", self._window)))
@@ -167,3 +185,12 @@ class NatsSubscription:
                 await self._inbox.unsubscribe()
             if self._client.is_connected:
                 await self._client.flush(timeout=1)
+
+
+def _place(receipt: str) -> int:
+    """The how-manieth delivery of the consumer since its reset this is.
+
+    Source: ADR-15 of NATS, `$JS.ACK.[domain.account.]stream.consumer.delivered.place in stream.place here.time.left`.
+    """
+    tokens = receipt.split(".")
+    return int(tokens[_PLACE_IN_RECEIPT if len(tokens) == _TOKENS_IN_RECEIPT else _PLACE_IN_RECEIPT_WITH_DOMAIN])
