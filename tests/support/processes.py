@@ -19,6 +19,11 @@ _ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for
 _pause = Event()
 
 
+def environment_of(changes: Mapping[str, str]) -> dict[str, str]:
+    """What a child process finds around it: this checkout, and these changes."""
+    return {**_ENVIRONMENT, **changes}
+
+
 class SystemProcess:
     """`insula run` on a directory and a fixed port, so that clients find it again after a crash."""
 
@@ -32,7 +37,7 @@ class SystemProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.directory = directory
-        self._environment = {**_ENVIRONMENT, **(environment or {})}
+        self._environment = environment_of(environment or {})
         self.port = port
         self._target = target
         self._cwd = cwd
@@ -113,7 +118,7 @@ def tool(
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**_ENVIRONMENT, **(environment or {})},
+        env=environment_of(environment or {}),
         capture_output=True,
         text=True,
         timeout=timeout_seconds,

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from insula.cli import developing, inspecting, letters, provisioning, running, scaffolding, simulating, tracing
+from insula.cli import (
+    developing,
+    inspecting,
+    letters,
+    provisioning,
+    running,
+    scaffolding,
+    simulating,
+    supervising,
+    tracing,
+)
 from insula.cli.output import say
 
 application = typer.Typer(
@@ -28,11 +38,12 @@ def _version(wanted: bool) -> None:
 def insula(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    """Write service systems as modules; run them as one process. Example: insula run shop.system:shop"""
+    """Write service systems as modules; run them as one process or as many. Example: insula run shop.system:shop"""
 
 
 application.command()(running.run)
 application.command()(developing.dev)
+application.command()(supervising.up)
 application.command()(running.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)

@@ -71,11 +71,15 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Processes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Some modules that run in one process, or in `replicas` alike; `port` 0 takes the next of the topology."""
+    """Some modules that run in one process, or in `replicas` alike; `port` 0 takes the next of the topology.
+
+    `address` is where the others reach it, such as "http://orders:8000", when that is not this machine.
+    """
 
     modules: tuple[str, ...]
     replicas: _Count = 1
     port: _Port = 0
+    address: str = ""
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,11 +87,13 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `database` is the address of the modules' databases, such as "postgresql://127.0.0.1/{module}"; "local" starts a
     server from the wheel; empty means SQLite files. `transport` is the broker's, likewise; empty means none.
+    `token_file` holds what the processes show each other when they call; empty means one that `insula up` makes.
     `processes`, by name; modules in none of them have their own. They take ports from `first_port` on.
     """
 
     database: str = ""
     transport: str = ""
+    token_file: str = ""
     first_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8001
     processes: dict[str, Processes] = {}
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from insula.adapters.asgi.server import check_address
 from insula.kernel.clock import Clock, SystemClock
 from insula.kernel.errors import InsulaError
 
@@ -76,6 +77,11 @@ class Supervisor:
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._running: dict[str, Process] = {}
+
+    def check(self) -> None:
+        """See that every program's port is free. Raises ConfigurationError."""
+        for program in self._programs:
+            check_address(program.host, program.port)
 
     def stop(self) -> None:
         """Let `run` stop every program and return."""

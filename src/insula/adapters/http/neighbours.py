@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ from insula.messages import Message, MessageInvalid, decode_rejection, decoder, 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
 
+_log = logging.getLogger("insula.http")
+
 _OUTCOMES = frozenset(("answer", "rejection", "failure"))
 
 
@@ -49,15 +53,16 @@ Exchange = Callable[[Request], Awaitable[Reply]]
 class HttpNeighbours:
     """Knows where each module runs, and keeps connections there.
 
-    Parameters: `addresses`, module -> address of the process that runs it, such as "http://10.0.0.7:8000"; `token`,
-    which all processes of the system share; `timeout_seconds`, how long to wait for an answer where the caller has set
-    no deadline (default 30); `connections` to each process (default 100); `around`, what is put around each exchange,
-    such as retries and breakers (default: nothing).
+    Parameters: `addresses`, module -> address of the process that runs it, such as "http://10.0.0.7:8000", or several,
+    which take turns, and stand in for one that cannot be reached; `token`, which all processes of the system share;
+    `timeout_seconds`, how long to wait for an answer where the caller has set no deadline (default 30); `connections`
+    to each process (default 100); `around`, what is put around each exchange, such as retries and breakers (default:
+    nothing).
     """
 
     def __init__(
         self,
-        addresses: Mapping[str, str],
+        addresses: Mapping[str, str | Sequence[str]],
         token: str,
         clock: Clock,
         *,
@@ -69,7 +74,9 @@ class HttpNeighbours:
             raise ConfigurationError(f"HttpNeighbours(timeout_seconds={timeout_seconds}): give more than 0")
         if connections < 1:
             raise ConfigurationError(f"HttpNeighbours(connections={connections}): give 1 or more")
-        self._addresses = dict(addresses)
+        self._addresses = {
+            module: deque([each] if isinstance(each, str) else each) for module, each in addresses.items()
+        }
         self._authorization = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self._clock = clock
         self._timeout_seconds = timeout_seconds
@@ -84,7 +91,7 @@ class HttpNeighbours:
         `DeadlineExceeded` where the time is over, `ContractDiffers` and `MessageNotServed` where versions do not fit.
         """
         cls = type(message)
-        reply = await self._exchange(self._request(module, cls, encode(message), context))
+        reply = await self._sent(module, cls, encode(message), context)
         if reply.outcome == "rejection":
             raise decode_rejection(reply.body, cls.__rejects__)
         try:
@@ -94,10 +101,23 @@ class HttpNeighbours:
                 raise differing(cls, reply.contract, f"the answer, {error.path}: {error.reason}") from None
             raise Failure(f"{module} answered {cls.__name__} with {reply.body!r:.80}: {error.reason}") from None
 
-    def _request(self, module: str, cls: type[Message], body: bytes, context: MessageContext) -> Request:
-        address = self._addresses.get(module)
-        if address is None:
+    async def _sent(self, module: str, cls: type[Message], body: bytes, context: MessageContext) -> Reply:
+        """What the next process in turn answers, or the first after it that can be reached."""
+        addresses = self._addresses.get(module)
+        if not addresses:
             raise ConfigurationError(f"no address is known of the module {module}; add it to those of the topology")
+        addresses.rotate(-1)
+        *others, last = addresses
+        for address in others:
+            try:
+                return await self._exchange(self._request(address, module, cls, body, context))
+            except Unavailable as error:
+                _log.warning("%s; trying another process", error)
+        return await self._exchange(self._request(last, module, cls, body, context))
+
+    def _request(
+        self, address: str, module: str, cls: type[Message], body: bytes, context: MessageContext
+    ) -> Request:  # fmt: skip
         deadline, limit, name = context.deadline, self._timeout_seconds, cls.__message_name__
         if deadline is not None:
             limit = min(limit, deadline.remaining(self._clock))
