@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -84,7 +85,7 @@ def test_a_server_that_is_killed_is_started_again(apart: RunningTopology, server
     )
     customer = f"after {server}".replace(" ", "-")
     os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-    becomes(True, lambda: f"{server}" in apart.said() and "is ready again" in apart.said().rpartition(server)[2])
+    becomes(True, lambda: re.search(rf"^{server} +│ is ready again", apart.said(), re.MULTILINE) is not None)
     becomes(None, lambda: ask(f"{apart.url('orders')}/orders", {"customer": customer, "euros": 43}) and None)
     becomes(True, lambda: ask(f"{apart.url('loyalty')}/points/{customer}") in (43, 86))
 

@@ -10,7 +10,6 @@ import msgspec
 from insula.kernel.clock import Clock
 from insula.messages import Envelope
 from insula.messaging.failing import described
-from insula.messaging.lease import AlwaysHeld, Lease
 from insula.messaging.transport import Channel, Transport, partition_of
 from insula.messaging.waiting import Signal
 from insula.store.database import Database, Scope, Unit
@@ -30,8 +29,7 @@ _CURSOR = "published"
 class Publisher:
     """Follows a module's log and publishes all of it but the ticks of its own schedules.
 
-    Parameters: `receivers`, the modules elsewhere for which the broker keeps what is published; `lease`, of which only
-    one replica holds (default: there is only this one).
+    Parameters: `receivers`, the modules elsewhere for which the broker keeps what is published.
 
     The cursor is saved now and then: what is published again after a crash is known to the broker by its id, and to
     each receiver by its position. A channel that the broker has lost is filled again from what the log still has.
@@ -43,7 +41,6 @@ class Publisher:
         transport: Transport,
         receivers: Collection[str],
         clock: Clock,
-        lease: Lease | None = None,
     ) -> None:
         self.source = database.name
         self.position = 0
@@ -53,7 +50,6 @@ class Publisher:
         self._transport = transport
         self._receivers = frozenset(receivers)
         self._clock = clock
-        self._lease = lease or AlwaysHeld()
         self._awake = Signal()
         self._identity = ""
         self._stored = 0
@@ -65,6 +61,7 @@ class Publisher:
 
     async def start(self) -> None:
         """Learn how far the last run came. The broker is not asked yet: a module starts without it."""
+        self._identity, self.saved, self._last, self._saved_last = "", 0, {}, {}
         self.position = await self._database.cursor(_CURSOR) or 0
 
     def _appended(self, types: frozenset[str]) -> None:
@@ -79,7 +76,6 @@ class Publisher:
         delay, reached = _FIRST_DELAY_SECONDS, self.position
         while True:
             try:
-                await self._lease.acquire()
                 await self._follow()
             except Exception as error:
                 if self.position > reached:
@@ -93,7 +89,7 @@ class Publisher:
 
     async def _follow(self) -> None:
         await self._open()
-        while self._lease.is_held:
+        while True:
             self._awake.clear()
             while await self._publish_page():
                 pass
@@ -200,8 +196,5 @@ class Publisher:
             await self.save()
 
     async def stop(self) -> None:
-        """After `run` was cancelled: save the cursor, and let another replica go on."""
-        try:
-            await self.save()
-        finally:
-            await self._lease.release()
+        """After `run` was cancelled: save the cursor."""
+        await self.save()

@@ -119,6 +119,7 @@ class Relay:
 
         That beginning is stored at once: after a crash it must not move past what was appended since.
         """
+        self._apart = {}
         found = await self.receiver.database.cursor(self._name)
         head = await self.source.log_head()
         if found is not None and found < 0:
@@ -152,7 +153,7 @@ class Relay:
         return envelope.position <= self._apart.get(partition_of(envelope, self._partitions), 0)
 
     def _appended(self, types: frozenset[str]) -> None:
-        if not types.isdisjoint(self.receiver.types):
+        if not types or not types.isdisjoint(self.receiver.types):  # none: nobody knows which
             self._grown = True
             self._awake.set()
 

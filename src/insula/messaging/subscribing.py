@@ -96,6 +96,7 @@ class Subscriber:
         A module whose source ran in the same process until now goes on where that ended.
         Raises ConfigurationError for another number of partitions than were read before.
         """
+        self._forget()
         database, partitions = self.receiver.database, self._transport.partitions
         together = await database.cursor(log_cursor(self.source))
         if together is not None and together < 0 and together != -partitions:
@@ -109,6 +110,12 @@ class Subscriber:
             self._lanes[partition] = Lane(max(known, default=None))
         if together != -partitions:
             await self._read_apart()
+
+    def _forget(self) -> None:
+        """Whoever reads again after another process has read knows nothing any more."""
+        self.gaps, self._lanes = {}, {}
+        self._mending, self._watched, self._passed = set(), set(), []
+        self._unremembered, self._remember_at, self._landing = 0, None, False
 
     async def _read_apart(self) -> None:
         """Remember that each partition is read by itself from now on."""

@@ -54,7 +54,7 @@ class SubscriberStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How a running system stands."""
+    """How a running system stands. A process that does not move messages lets another with its modules do that."""
 
     system: str
     ready: bool
@@ -62,6 +62,7 @@ class Status(msgspec.Struct, frozen=True):
     relays: list[RelayStatus]
     publishers: list[PublisherStatus] = []
     subscribers: list[SubscriberStatus] = []
+    moves_messages: bool = True
 
 
 async def status_of(application: Application) -> Status:
@@ -73,6 +74,8 @@ async def status_of(application: Application) -> Status:
         dead, handled = parked.get(ParkedState.DEAD, 0), wired.receivers[name].handled
         (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
         modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled))
+    if not application.moves_messages:
+        return Status(application.system.name, application.ready, modules, [], moves_messages=False)
     relays = []
     for relay in wired.relays:
         waiting = await relay.source.log_count(relay.position, relay.receiver.types)
@@ -119,6 +122,8 @@ class Admin:
             return refused
         module, action = request.path_params["module"], request.path_params["action"]
         receiver = self._application.wired.receivers.get(module)
+        if not self._application.moves_messages:  # it would not know what another process has parked
+            receiver = None
         if receiver is None or action not in ("retry", "drop"):
             return _answer({"title": "Not Found", "status": 404, "detail": f"{module}: {action}"}, 404)
         sequences = msgspec.json.decode(await request.body(), type=list[int])

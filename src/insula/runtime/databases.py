@@ -58,8 +58,12 @@ def database_of(
         return PostgresDatabase(
             _address(module, store), module, surroundings.clock, connections=store.connections,
             isolation=store.isolation, busy_timeout_seconds=store.busy_timeout_seconds,
-            query_timeout_seconds=store.query_timeout_seconds, owners=owners,
+            query_timeout_seconds=store.query_timeout_seconds, owners=owners, alone=not surroundings.holder,
         )  # fmt: skip
+    if surroundings.holder:
+        raise ConfigurationError(
+            f"{module}: its data lies in an SQLite file, which one process may open; name a PostgreSQL database"
+        )
     committer = surroundings.committer
     return SqliteDatabase(
         directory / f"{module}.db", module, surroundings.clock,

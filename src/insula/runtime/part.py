@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def part_of(system: System, configuration: Configuration, topology: str, which: 
         clock=clock,
         neighbours=HttpNeighbours(elsewhere, token, clock) if elsewhere else None,
         transport=transport_of(broker, system.name) if broker else None,
+        # Also where one process is planned: its successor may begin before it ends.
+        holder=f"{process.name}@{socket.gethostname()}" if settled.store.address else "",
     )
     http = msgspec.structs.replace(settled.http, port=process.port)
     home = directory if len(plan.processes) == 1 else directory / presence.PARTS / process.name

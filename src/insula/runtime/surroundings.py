@@ -34,7 +34,9 @@ class Surroundings:
     `threads`, False to run `def` handlers on the loop; `sole_process`, whether no other process on this machine looks
     at the databases; `deliver`, by source and receiver, how messages reach a module
     (default: they are handed over); `neighbours`, who calls modules that run in other processes (default: none do);
-    `transport`, what carries messages from and to them, closed at the end (default: nothing does); `log_elsewhere`, the
+    `transport`, what carries messages from and to them, closed at the end (default: nothing does); `holder`, the name
+    of this process among others that run the same modules, of which one at a time moves messages (default: there are no
+    others); `log_elsewhere`, the
     simulator's: by module, the log of one that runs in another process, read over its network instead;
     `adapters`, port -> what to supply instead of the adapter bound to it; `before`, by port and adapter, what handlers
     get in its place; `after_wiring`, the simulator's: given what `wire` has made of this process, before it starts.
@@ -48,6 +50,7 @@ class Surroundings:
     deliver: Callable[[str, Receiver], Deliver] | None = None
     neighbours: Neighbours | None = None
     transport: Transport | None = None
+    holder: str = ""
     log_elsewhere: Callable[[str], Log] | None = None
     adapters: Mapping[type, Any] = field(default_factory=dict)
     before: Callable[[type, Any], Any] | None = None

@@ -26,6 +26,7 @@ from insula.adapters.postgres.pool import Pool
 from insula.adapters.postgres.queries import Queries
 from insula.adapters.postgres.reader import Reader
 from insula.adapters.postgres.schema import create_missing
+from insula.adapters.postgres.tables import Operation, fence
 from insula.adapters.postgres.unit import CommitLost, Conflicted, ErrorHidden, Parts, PostgresUnit
 from insula.adapters.postgres.waiting import guarded
 from insula.kernel.clock import Clock
@@ -33,6 +34,7 @@ from insula.kernel.errors import Failure, Rejection
 from insula.store.database import Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.handler_threads import HandlerThreads
+from insula.store.lease import Lease
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
 from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
 from insula.store.thread_unit import ThreadUnit
@@ -98,6 +100,7 @@ class PostgresDatabase(Queries):
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)
         self.leases = PostgresLeases(self._units, name)
+        self._fence: Operation | None = None
 
     @property
     def name(self) -> str:
@@ -121,7 +124,7 @@ class PostgresDatabase(Queries):
         self._reader = Reader(self._readers, self._name, self._owners)
         self._parts = Parts(
             self._units, self._reader, self._group, Line(), self._clock,
-            f"begin isolation level {self._isolation}", self._committed,
+            f"begin isolation level {self._isolation}", self._committed, lambda: self._fence,
         )  # fmt: skip
         try:
             await self._keeper.start()
@@ -162,6 +165,10 @@ class PostgresDatabase(Queries):
     def _tell(self, types: frozenset[str]) -> None:
         for listener in self._listeners:
             listener(types)
+
+    def act_for(self, lease: Lease | None) -> None:
+        """From now on store what only the holder of a lease may store for this one, until somebody else takes it."""
+        self._fence = None if lease is None else fence(lease.name, lease.token)
 
     def on_append(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call `listener` with the types appended, after they have their positions."""

@@ -19,6 +19,7 @@ from insula.adapters.postgres.pool import Pool
 from insula.adapters.postgres.tables import (
     ANSWERED,
     APPEND,
+    FENCE,
     MARKS,
     Operation,
     answer_of,
@@ -227,9 +228,14 @@ class _Attempt:
         await connection.execute("begin")
         duplicates = await self._mark(link, clock)
         fresh = [write for write in self._batch if id(write) not in duplicates]
+        fenced: Operation | None = None
         for write in fresh:
             for operation in write.operations:
+                if operation == fenced:
+                    continue  # it holds until the commit
                 await connection.execute(operation.sql, *operation.arguments)
+                if operation.sql == FENCE:
+                    fenced = operation
         appended, head = await self._append(link, fresh)
         self.uncertain = True
         await connection.execute("commit")
