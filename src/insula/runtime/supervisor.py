@@ -199,7 +199,7 @@ class Supervisor:
             await self._clock.sleep(_LOOK_SECONDS)
         if not first.done():
             first.set_result(None)
-            self._say(program.name, f"is ready at http://{program.host}:{program.port}")
+        self._say(program.name, f"is ready at http://{program.host}:{program.port}")
 
     async def _end(self, name: str, process: Process, ended: asyncio.Task[int]) -> None:
         with suppress(ProcessLookupError):
