@@ -181,6 +181,30 @@ async def test_one_that_cannot_renew_in_time_ends_before_another_can_begin(
         assert (first.moves, first.times) == (True, 2)
 
 
+async def test_one_that_gives_way_lets_a_standby_take_over(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, second = Replica("one", databases, clock), Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        first.tenure.give_way()
+        await passing(clock, 2)
+        assert (first.moves, second.moves) == (False, True)
+        await passing(clock, 10 * LEASE_SECONDS)
+        assert (first.moves, second.moves) == (False, True)
+
+
+async def test_one_that_gives_way_in_vain_goes_on_and_asks_ever_more_rarely(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock)
+    async with first.running():
+        for _ in range(600):
+            await passing(clock, 1)
+            first.tenure.give_way()
+        assert first.moves
+        assert 3 <= first.times <= 6
+
+
 @asynccontextmanager
 async def second_begins_later(clock: VirtualClock, first: Replica, second: Replica) -> AsyncIterator[None]:
     """Both run; the first has the leases."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -58,6 +58,8 @@ class Subscriber:
     ) -> None:
         self.source = source
         self.receiver = receiver
+        self.on_unknown: Callable[[], None] = _nothing
+        """Called when a message came that a newer version of the system has to take."""
         self.gaps: dict[int, Gap] = {}
         """Partition -> what is missing in it, once that has been told."""
         self._transport = transport
@@ -193,6 +195,7 @@ class Subscriber:
                     "what follows it in its partition wait for a newer version"
                 )
                 self._failed(partition, lane, entry, unknown)
+                self.on_unknown()
 
     async def _fly(self, partition: int, lane: Lane, entry: Entry) -> None:
         envelope = entry.envelope
@@ -321,3 +324,7 @@ class Subscriber:
                 await subscription.acknowledge(done)
         finally:
             await subscription.close()
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

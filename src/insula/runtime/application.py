@@ -119,6 +119,8 @@ class Application:
         """Move messages while no other process that runs these modules does."""
         databases = {name: each for name, each in wired.databases.items() if isinstance(each, LeasedDatabase)}
         self._tenure = Tenure(databases, holder, self.clock, background.begin, partial(background.end, 0.0))
+        for subscriber in wired.subscribers:
+            subscriber.on_unknown = self._tenure.give_way
         loop = asyncio.get_running_loop()
         self._standing_by = loop.create_task(self._tenure.run(), context=without_deadline())
 
