@@ -10,6 +10,7 @@ from typing import Any
 
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Unavailable
+from insula.messaging.epoch import epoch_of
 from insula.messaging.failing import described
 from insula.messaging.lane import Entry, Gap, Lane
 from insula.messaging.receiver import Receiver
@@ -74,6 +75,7 @@ class Subscriber:
         self._mending: set[int] = set()
         self._watched: set[int] = set()
         self._passed: list[Delivery] = []
+        self._epoch = 0
         self._unremembered = 0
         self._remember_at: float | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -169,6 +171,7 @@ class Subscriber:
     def _take_in(self, deliveries: Sequence[Delivery]) -> None:
         touched = set()
         for delivery in deliveries:
+            self._notice_epoch(delivery)
             if not self._lanes[delivery.partition].arrive(delivery):
                 self._passed.append(delivery)
             touched.add(delivery.partition)
@@ -177,6 +180,19 @@ class Subscriber:
             if partition not in self._watched and self._lanes[partition].gap() is not None:
                 self._watched.add(partition)
                 self._do_later(self._watch(partition))
+
+    def _notice_epoch(self, delivery: Delivery) -> None:
+        """Tell of a source whose log begins anew."""
+        epoch, before = epoch_of(delivery.envelope.position), self._lanes[delivery.partition].remembered
+        if before is None or epoch <= max(self._epoch, epoch_of(before)):
+            return
+        self._epoch = epoch
+        _log.error(
+            "%s: the log of %s has a new epoch, %d: it was restored from a backup, or replaced. %s goes on with what "
+            "follows; what it has taken before and %s has forgotten is to be put right by hand: compare their data; "
+            "`insula trace` has what the logs of others tell of a message",
+            self.name, self.source, epoch, self.receiver.module, self.source,
+        )  # fmt: skip
 
     def _begin_in(self, partition: int) -> None:
         lane, create_task = self._lanes[partition], asyncio.get_running_loop().create_task

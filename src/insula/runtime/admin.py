@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from insula.messaging.epoch import in_log
 from insula.runtime.application import Application
 from insula.store.database import ParkedState
 
@@ -86,7 +87,8 @@ async def status_of(application: Application) -> Status:
         head = await wired.databases[each.source].log_head()
         publishers.append(PublisherStatus(each.source, each.position, head, await each.waiting()))
     subscribers = [
-        SubscriberStatus(each.source, each.receiver.module, each.saved, len(each.gaps)) for each in wired.subscribers
+        SubscriberStatus(each.source, each.receiver.module, in_log(each.saved), len(each.gaps))
+        for each in wired.subscribers
     ]
     return Status(application.system.name, application.ready, modules, relays, publishers, subscribers)
 
