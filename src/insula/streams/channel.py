@@ -54,8 +54,8 @@ class Channel(ChannelEnd[T]):
         Raises ChannelClosed after `close`, ReceiverGone after `cancel`, ChannelFull where `overflow` is FAIL.
         """
         state = self._state
-        if state.guarded or len(state.items) >= state.limit or (state.receivers and self._is_elsewhere()):
-            if state.guarded or self._is_elsewhere():
+        if state.guarded or len(state.items) >= state.limit or (state.receivers and state.is_elsewhere()):
+            if state.guarded or state.is_elsewhere():
                 waiter = self._send_or_line_up(item)
                 if waiter is None:
                     return
@@ -111,8 +111,8 @@ class Channel(ChannelEnd[T]):
         """
         state = self._state
         waiter: LoopWaiter | None = None
-        while state.guarded or len(state.items) <= state.promised or (state.senders and self._is_elsewhere()):
-            if state.guarded or self._is_elsewhere():
+        while state.guarded or len(state.items) <= state.promised or (state.senders and state.is_elsewhere()):
+            if state.guarded or state.is_elsewhere():
                 found = self._take_or_line_up(waiter)
                 if isinstance(found, tuple):
                     return found[0]
@@ -145,10 +145,6 @@ class Channel(ChannelEnd[T]):
             if end.__cause__ is not None:
                 raise
             raise StopAsyncIteration from None
-
-    def _is_elsewhere(self) -> bool:
-        """Whether this is not the loop that used the channel before: it may be closed, or live on another thread."""
-        return asyncio.get_running_loop() is not self._state.loop
 
     def _send_or_line_up(self, item: T) -> LoopWaiter | None:
         state, here = self._state, asyncio.get_running_loop()
