@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import msgspec
 from sqlalchemy import MetaData
 
 from insula.adapters.sqlite.database import SqliteDatabase
@@ -59,6 +60,7 @@ def database_of(
             _address(module, store), module, surroundings.clock, connections=store.connections,
             isolation=store.isolation, busy_timeout_seconds=store.busy_timeout_seconds,
             query_timeout_seconds=store.query_timeout_seconds, owners=owners, alone=not surroundings.holder,
+            replica=_replica(module, store),
         )  # fmt: skip
     if surroundings.holder:
         raise ConfigurationError(
@@ -91,6 +93,13 @@ async def provision(modules: Sequence[str], store: Store, administrator: str) ->
     from insula.adapters.postgres.provision import provision as make
 
     return [f"{module}: {line}" for module in modules for line in await make(administrator, _address(module, store))]
+
+
+def _replica(module: str, store: Store) -> Any:
+    """Where the handlers of queries read; None where that is the database itself."""
+    if not store.read_address:
+        return None
+    return _address(module, msgspec.structs.replace(store, address=store.read_address))
 
 
 def _address(module: str, store: Store) -> Any:

@@ -25,6 +25,7 @@ from insula.adapters.postgres.migrate import migrate
 from insula.adapters.postgres.pool import Pool
 from insula.adapters.postgres.queries import Queries
 from insula.adapters.postgres.reader import Reader
+from insula.adapters.postgres.replica import ReplicaReader
 from insula.adapters.postgres.schema import create_missing
 from insula.adapters.postgres.tables import Operation, fence
 from insula.adapters.postgres.unit import CommitLost, Conflicted, ErrorHidden, Parts, PostgresUnit
@@ -59,7 +60,8 @@ class PostgresDatabase(Queries):
     `isolation` of handlers' transactions (default "serializable": those that collide run again);
     `busy_timeout_seconds`, how long a unit waits for a free connection or a lock (default 5); `query_timeout_seconds`,
     after which a statement is stopped (default 30); `owners`, table -> module, of tables that lie elsewhere, for
-    errors; `alone`, False to let other processes of the same module open it too.
+    errors; `alone`, False to let other processes of the same module open it too; `replica`, the address of a copy that
+    the server keeps, from which the handlers of queries read (default: from the server itself).
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class PostgresDatabase(Queries):
         query_timeout_seconds: float = 30,
         owners: Mapping[str, str] | None = None,
         alone: bool = True,
+        replica: Address | None = None,
     ) -> None:
         self._name = name
         self._address = address
@@ -97,6 +100,7 @@ class PostgresDatabase(Queries):
         self._units = pool(self._connect, max(1, connections - readers - 2))
         self._readers = pool(partial(self._connect, default_transaction_read_only="on"), readers)
         self._writers = pool(self._connect, 1)
+        self._replicas = None if replica is None else pool(partial(self._connect_to, replica), readers)
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)
         self.leases = PostgresLeases(self._units, name)
@@ -115,6 +119,10 @@ class PostgresDatabase(Queries):
     async def _connect(self, **settings: str) -> asyncpg.Connection:
         return await self._address.connect(f"insula {self._name} {os.getpid()}", {**self._settings, **settings})
 
+    async def _connect_to(self, replica: Address) -> asyncpg.Connection:
+        settings = {**self._settings, "default_transaction_read_only": "on"}
+        return await replica.connect(f"insula {self._name} {os.getpid()} queries", settings)
+
     async def start(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
         """Claim the database, apply migrations, or without any make the declared tables that are missing.
 
@@ -122,6 +130,10 @@ class PostgresDatabase(Queries):
         existing table lacks a declared column, `AlreadyOpen`.
         """
         self._reader = Reader(self._readers, self._name, self._owners)
+        self._queries: Reader | ReplicaReader = self._reader
+        if self._replicas is not None:
+            replica = Reader(self._replicas, self._name, self._owners)
+            self._queries = ReplicaReader(replica, self._reader, self._name, self._clock)
         self._parts = Parts(
             self._units, self._reader, self._group, Line(), self._clock,
             f"begin isolation level {self._isolation}", self._committed, lambda: self._fence,
@@ -273,11 +285,11 @@ class PostgresDatabase(Queries):
 
     def reading(self, place: str) -> UnitOfWork:
         """A read-only unit of work for the handler of a query."""
-        return QueryUnit(self._reader, place)
+        return QueryUnit(self._queries, place)
 
     async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
         """Run the synchronous handler of a query on a worker thread."""
-        unit = SyncQueryUnit(self._reader, place)
+        unit = SyncQueryUnit(self._queries, place)
         return await self._threads.or_leave(self._threads.begin(body, unit, place))
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
@@ -305,12 +317,15 @@ class PostgresDatabase(Queries):
         self._units.give(link)
         return deleted
 
+    def _pools(self) -> list[Pool]:
+        return [pool for pool in (self._units, self._readers, self._writers, self._replicas) if pool is not None]
+
     def let_go(self) -> None:
         """Drop every connection at once, as the end of the process would: what is not committed is rolled back."""
         self._started = False
         self._group.let_go()
         self._keeper.let_go()
-        for pool in (self._units, self._readers, self._writers):
+        for pool in self._pools():
             pool.let_go()
 
     async def close(self) -> None:
@@ -319,7 +334,7 @@ class PostgresDatabase(Queries):
             self._started = False
             await self._threads.ended()
             await self._group.close()
-            for pool in (self._units, self._readers, self._writers):
+            for pool in self._pools():
                 await pool.close()
             await self._keeper.close()
         self._threads.close()
