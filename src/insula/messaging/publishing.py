@@ -10,7 +10,7 @@ import msgspec
 from insula.kernel.clock import Clock
 from insula.messages import Envelope
 from insula.messaging.epoch import epoch_after, published
-from insula.messaging.failing import described
+from insula.messaging.failing import described, weight
 from insula.messaging.transport import Channel, Transport, partition_of
 from insula.messaging.waiting import Signal
 from insula.store.database import Database, Scope, Unit
@@ -88,8 +88,8 @@ class Publisher:
             except Exception as error:
                 if self.position > reached:
                     delay, reached = _FIRST_DELAY_SECONDS, self.position
-                _log.warning(
-                    "the log of %s is published up to %d: %s; again in %.2f s",
+                _log.log(
+                    weight(error, delay), "the log of %s is published up to %d: %s; again in %.2f s",
                     self.source, self.position, described(error), delay,
                 )  # fmt: skip
             await self._clock.sleep(delay)

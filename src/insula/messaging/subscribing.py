@@ -11,7 +11,7 @@ from typing import Any
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Unavailable
 from insula.messaging.epoch import epoch_of
-from insula.messaging.failing import described
+from insula.messaging.failing import described, weight
 from insula.messaging.lane import Entry, Gap, Lane
 from insula.messaging.receiver import Receiver
 from insula.messaging.transport import Begin, Delivery, Subscription, Transport, log_cursor, partition_cursor
@@ -148,7 +148,7 @@ class Subscriber:
             except Exception as error:
                 if self._progress > before:
                     delay = _FIRST_DELAY_SECONDS
-                _log.warning("%s: %s; again in %.2f s", self.name, described(error), delay)
+                _log.log(weight(error, delay), "%s: %s; again in %.2f s", self.name, described(error), delay)
             await self._clock.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
 

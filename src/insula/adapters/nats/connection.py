@@ -94,7 +94,7 @@ class NatsConnection:
         connecting = asyncio.ensure_future(
             client.connect(
                 self._servers, error_cb=note, disconnected_cb=self._lost, closed_cb=self._lost,
-                max_reconnect_attempts=-1, reconnect_time_wait=_RECONNECT_PAUSE_SECONDS,  # type: ignore[arg-type]
+                reconnected_cb=self._found, max_reconnect_attempts=-1, reconnect_time_wait=_RECONNECT_PAUSE_SECONDS,  # type: ignore[arg-type]
                 ping_interval=_PING_SECONDS, **self._options,
             )
         )  # fmt: skip
@@ -176,10 +176,15 @@ class NatsConnection:
             raise Unavailable(f"{self.address}: {doing}: {str(error) or type(error).__name__}") from error
 
     async def _lost(self) -> None:
+        if self._client is not None:  # else it is hung up by us, or was never there
+            _log.warning("%s: the connection was lost; connecting again", self.address)
         for task in tuple(self._asking):  # the client itself would let them wait for their time limit
             task.cancel()
         for listener in tuple(self.on_lost):
             listener()
+
+    async def _found(self) -> None:
+        _log.info("%s: connected again", self.address)
 
     async def close(self) -> None:
         """Send what waits to be sent, and hang up."""
