@@ -21,7 +21,8 @@ from insula.resilience import (
     Timeout,
 )
 from insula.resilience.events import Event, Opened, Refused, Retried
-from insula.resilience.policy import Function, Tell
+from insula.resilience.functions import Function
+from insula.resilience.policy import Tell
 from insula.testing import VirtualClock, virtual_time
 from support.ways import Script, Way
 

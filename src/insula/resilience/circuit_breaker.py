@@ -12,8 +12,9 @@ from insula.resilience.circuit import Circuit, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_states import CircuitRules, Forced, Verdict
 from insula.resilience.entrance import BulkheadFull
 from insula.resilience.events import Listener
+from insula.resilience.functions import PLAIN, Function, Misused, refuse_awaitable
 from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
-from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, running_process
+from insula.resilience.policy import Entered, PerProcess, Policy, Tell, running_process
 from insula.resilience.rates import RateLimited
 from insula.resilience.timeout import TimedOut
 
@@ -97,7 +98,7 @@ class CircuitBreaker(Policy):
 
     def verdict(self, error: BaseException) -> Verdict:
         """What an error says about the callee."""
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, Misused):
             return _NEITHER
         if isinstance(error, self._answers) or not isinstance(error, self.on):
             return _SUCCESS
@@ -123,6 +124,8 @@ class CircuitBreaker(Policy):
                 raise
             if not state.calm:
                 circuit.settle(state, number, _SUCCESS, tell)
+            if type(result) not in PLAIN:
+                refuse_awaitable(self.name, function, result)
             return result
 
         return guarded

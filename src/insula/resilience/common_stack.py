@@ -15,7 +15,8 @@ from insula.kernel.context import REAL_PROCESS
 from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.resilience.circuit_breaker import CircuitBreaker
 from insula.resilience.circuit_states import Verdict
-from insula.resilience.policy import Function, Policy, name_of, running_process
+from insula.resilience.functions import Function, name_of
+from insula.resilience.policy import Policy, running_process
 from insula.resilience.retry import Retry
 from insula.resilience.timeout import Timeout, ran_out
 

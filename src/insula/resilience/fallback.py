@@ -9,8 +9,9 @@ from typing import Any
 
 from insula.kernel.errors import Rejection
 from insula.resilience.events import FellBack, Listener
-from insula.resilience.parameters import ErrorClasses, error_classes
-from insula.resilience.policy import Function, Policy, Tell, is_async, name_of
+from insula.resilience.functions import PLAIN, Function, Misused, is_async, name_of, refuse_awaitable
+from insula.resilience.parameters import ErrorClasses, check_arguments, error_classes
+from insula.resilience.policy import Policy, Tell
 
 _CHANGEABLE = (list, dict, set, bytearray, deque)
 
@@ -46,12 +47,14 @@ class Fallback(Policy):
         self.on = error_classes(kind, "on", on)
         if not self.on:
             raise ValueError(f"{kind}: on= is empty; write such as on=ConnectionError, or leave it out")
+        if callable(answer):
+            check_arguments(kind, "answer", answer, "a value, or a function of the error", "an error")
         self._is_async = callable(answer) and is_async(answer)
         self._answer: Callable[[Exception], Any] = answer if callable(answer) else lambda _: answer
 
     def answers(self, error: BaseException) -> bool:
         """Whether it answers in place of this error."""
-        return isinstance(error, self.on) and not isinstance(error, Rejection)
+        return isinstance(error, self.on) and not isinstance(error, (Rejection, Misused))
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Answer in place of a plain function. Raises TypeError if the answer has to be awaited."""
@@ -60,29 +63,35 @@ class Fallback(Policy):
                 f"{self.name}: {name_of(function)} is a plain function, and the answer {name_of(self._answer)} is "
                 "async; make both plain, or both async"
             )
-        on, answer = self.on, self._answer
+        on, answers, answer = self.on, self.answers, self._answer
 
         def answered(*arguments: Any, **named: Any) -> Any:
             try:
-                return function(*arguments, **named)
+                result = function(*arguments, **named)
             except on as error:
-                if isinstance(error, Rejection):
+                if not answers(error):
                     raise
                 if tell is not None:
                     tell(FellBack(self.name, name_of(function), error))
-                return answer(error)
+                result = answer(error)
+                if type(result) not in PLAIN:
+                    refuse_awaitable(self.name, answer, result)
+                return result
+            if type(result) not in PLAIN:
+                refuse_awaitable(self.name, function, result)
+            return result
 
         return answered
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Answer in place of an async function; the answer may be async or not."""
-        on, answer = self.on, self._answer
+        on, answers, answer = self.on, self.answers, self._answer
 
         async def answered(*arguments: Any, **named: Any) -> Any:
             try:
                 return await function(*arguments, **named)
             except on as error:
-                if isinstance(error, Rejection):
+                if not answers(error):
                     raise
                 if tell is not None:
                     tell(FellBack(self.name, name_of(function), error))

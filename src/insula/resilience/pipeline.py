@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from insula.resilience.common_stack import in_one
 from insula.resilience.events import Listener
-from insula.resilience.policy import Function, Policy, Tell
+from insula.resilience.functions import Function
+from insula.resilience.policy import Policy, Tell
 
 
 class ResiliencePipeline(Policy):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import threading
 from collections.abc import Callable
@@ -19,12 +18,13 @@ from insula.kernel.context import (
     state_of_process,
 )
 from insula.resilience.events import Event, Listener
+from insula.resilience.functions import Function, check_called, check_function, is_async
+from insula.resilience.parameters import user_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S")
-Function = Callable[..., Any]
 Tell = Callable[[Event], None]
 """Hands an event to whoever listens; never raises."""
 
@@ -45,8 +45,8 @@ class Policy:
         kind = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name):
             raise ValueError(f"{kind}: name={name!r} is no name; write a text, or leave it out")
-        if listener is not None and not callable(listener):
-            raise TypeError(f"{kind}: listener={listener!r} cannot be called; give a function that takes an event")
+        if listener is not None:
+            user_function(kind, "listener", listener, "a function that takes an event", "an event")
         self.name = name or kind
         self._own_tell = None if listener is None else safely(listener)
 
@@ -78,6 +78,7 @@ class Policy:
 
     def call(self, function: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> R:
         """Call a function within this policy, and return what it returns: for an async one, what is to be awaited."""
+        check_called(self.name, function)
         result: R = self.compose(function, is_async(function))(*arguments, **named)
         return result
 
@@ -187,34 +188,6 @@ def _going_on(block: Entered | None) -> Entered | None:
     while block is not None and block.has_ended:
         block = block.below
     return block
-
-
-def is_async(function: Function) -> bool:
-    """Whether calling it gives a coroutine: an async function, a partial of one, or an object with an async call."""
-    try:
-        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
-    except AttributeError:
-        pass
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def check_function(policy: str, function: object) -> None:
-    """Refuse what a decorator cannot serve."""
-    if isinstance(function, (staticmethod, classmethod)):
-        raise TypeError(f"{policy}: put the policy below @{type(function).__name__}, next to the function")
-    if isinstance(function, type) or not callable(function):
-        raise TypeError(f"{policy}: {function!r} is no function; decorate one, or use `policy.call(function, ...)`")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{policy}: {name_of(function)} yields, so calling it does nothing yet; wrap what it calls")
-
-
-def name_of(function: object) -> str:
-    """How errors and events name a function."""
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    return getattr(function, "__qualname__", None) or repr(function)
 
 
 def safely(listener: Listener) -> Tell:

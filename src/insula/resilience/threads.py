@@ -9,7 +9,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from insula.kernel.errors import Unavailable
-from insula.resilience.policy import Function, Locked
+from insula.resilience.functions import Function
+from insula.resilience.policy import Locked
 
 _IDLE_SECONDS = 10.0
 Ended = Callable[[BaseException | None], object]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 from insula.kernel.context import REAL_PROCESS, may_start_threads
 from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.kernel.errors import DeadlineExceeded
+from insula.resilience.attempts import hand_on_attempts
 from insula.resilience.events import Listener, TimeRanOut
+from insula.resilience.functions import Function, name_of, refuse_awaitable
 from insula.resilience.parameters import Seconds, whole
 from insula.resilience.parameters import seconds as checked_seconds
-from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, machine, name_of, running_process
+from insula.resilience.policy import Entered, PerProcess, Policy, Tell, machine, running_process
 from insula.resilience.threads import Threads
 
 if TYPE_CHECKING:  # whoever limits async code has asyncio already; for the others it would be 40 ms
@@ -86,6 +88,7 @@ class Timeout(Policy):
                     result = function(*arguments, **named)
                     if here.monotonic() > at:
                         raise self.timed_out(name_of(function), at - began, tell, "")
+                    refuse_awaitable(self.name, function, result)
                     return result
                 work = self._threads.current().start(function, arguments, named)
                 while not work.done and (left := at - here.monotonic()) > 0:
@@ -93,7 +96,9 @@ class Timeout(Policy):
                 if not work.done:
                     after = "; its thread goes on until the function ends, and what it does may still happen"
                     raise self.timed_out(name_of(function), at - began, tell, after)
-                return work.result()
+                result = work.result()
+                refuse_awaitable(self.name, function, result)
+                return result
             finally:
                 ambient_deadline.reset(token)
 
@@ -126,7 +131,7 @@ class Timeout(Policy):
             except BaseException as error:
                 leave_deadline(token)
                 if running.pop(task, None) is None and ran_out(task, cancelling, error):
-                    raise self.timed_out(name_of(function), given, tell) from error
+                    raise self.instead_of(error, name_of(function), given, tell) from error
                 raise
             reset_deadline(token)
             if running.pop(task, None) is None:
@@ -169,9 +174,10 @@ class Timeout(Policy):
             limit.end(error)
 
     def instead_of(self, error: BaseException, function: str, given: float, tell: Tell | None) -> TimedOut:
-        """The same, in place of the cancellation by which it ended."""
+        """The error of a call that took too long, in place of the cancellation by which it ended."""
         timed_out = self.timed_out(function, given, tell)
         timed_out.__cause__ = error
+        hand_on_attempts(error, timed_out)
         return timed_out
 
     def out_of_time(self, function: str, tell: Tell | None) -> TimedOut:
@@ -239,7 +245,7 @@ class _Limit:
         if error is None:
             self._task.uncancel()
         elif ran_out(self._task, self._cancelling, error):
-            raise self._policy.timed_out(self._name, self._given, self._tell) from error
+            raise self._policy.instead_of(error, self._name, self._given, self._tell) from error
 
 
 def ran_out(task: asyncio.Task[Any], cancelling: int, error: BaseException) -> bool:
