@@ -363,8 +363,10 @@ def test_on_a_thread_the_caller_has_its_error_in_time_while_the_thread_goes_on(c
     clock.advance(2)
     waiting.join()
     assert "its thread goes on until the function ends" in str(errors[0])
+    breaker = CircuitBreaker(failure_threshold=1)
     with pytest.raises(Unavailable, match="all 1 threads are busy"):
-        charge()
+        breaker.call(charge)
+    assert breaker.snapshot().state == "closed"  # the function was never called
     assert not ended.is_set()
     release.set()
     assert ended.wait(10)

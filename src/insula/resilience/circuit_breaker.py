@@ -11,14 +11,16 @@ from insula.kernel.errors import Rejection
 from insula.resilience.circuit import Circuit, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_states import CircuitRules, Forced, Verdict
 from insula.resilience.entrance import BulkheadFull
+from insula.resilience.error_rules import Errors, error_rule
 from insula.resilience.events import Listener
 from insula.resilience.functions import PLAIN, Function, Misused, refuse_awaitable
 from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
 from insula.resilience.policy import Entered, PerProcess, Policy, Tell, running_process
 from insula.resilience.rates import RateLimited
+from insula.resilience.threads import ThreadsBusy
 from insula.resilience.timeout import TimedOut
 
-_OUR_OWN = (BulkheadFull, RateLimited)
+_OUR_OWN = (BulkheadFull, RateLimited, ThreadsBusy)
 _SUCCESS, _FAILURE, _NEITHER = Verdict.SUCCESS, Verdict.FAILURE, Verdict.NEITHER
 
 
@@ -34,10 +36,11 @@ class CircuitBreaker(Policy):
     `window_seconds`, once there are `minimum_calls` (default 10); a call that is slow counts while it still runs.
     `open_seconds` (default 30), doubled each time a probe fails up to `longest_open_seconds` (default: never);
     `probes` (default 1); `probe_seconds`, after which one that has not come back makes room (default `open_seconds`);
-    `on`, the errors that are failures (default all), `excluding` some; every other error, and a `Rejection`, is an
-    answer and so a success. Neither is a cancelled call, one that a `Bulkhead` or `RateLimiter` within refused (unless
-    `on` names that refusal), and one that did not begin since its caller had no time left. `shadow` watches and tells
-    and refuses nothing.
+    `on`, the errors that are failures (default all), as for `Retry`: classes, or a function of the error to bool (where
+    it fails, which is logged, the error counts); `excluding` some; every other error, and a `Rejection`, is an answer
+    and so a success. Neither is a cancelled call, one that a `Bulkhead`, a `RateLimiter` or busy threads within refused
+    (unless `on` names the class of that refusal), and one that did not begin since its caller had no time left.
+    `shadow` watches and tells and refuses nothing;
     `shared`, what other processes of the service have seen (default: nobody asks them).
     Source: M. Nygard, "Release It!", 2007.
     """
@@ -56,7 +59,7 @@ class CircuitBreaker(Policy):
         minimum_calls: int | None = None,
         longest_open_seconds: Seconds | None = None,
         probe_seconds: Seconds | None = None,
-        on: ErrorClasses = Exception,
+        on: Errors = Exception,
         excluding: ErrorClasses = (),
         shadow: bool = False,
         shared: SharedVerdicts | None = None,
@@ -92,7 +95,8 @@ class CircuitBreaker(Policy):
             asks_others=shared is not None,
         )
         self.shadow = shadow
-        self.on = error_classes(kind, "on", on)
+        self.failures = error_rule(kind, on)
+        self.on = self.failures.classes
         self._answers: tuple[type[Exception], ...] = (Rejection, *error_classes(kind, "excluding", excluding))
         self.circuits: PerProcess[Circuit] = PerProcess(lambda: Circuit(self.name, rules, shadow=shadow, shared=shared))
 
@@ -100,13 +104,22 @@ class CircuitBreaker(Policy):
         """What an error says about the callee."""
         if not isinstance(error, Exception) or isinstance(error, Misused):
             return _NEITHER
-        if isinstance(error, self._answers) or not isinstance(error, self.on):
-            return _SUCCESS
         if isinstance(error, _OUR_OWN) and type(error) not in self.on:
             return _NEITHER  # the callee was never called
         if isinstance(error, TimedOut) and not error.began:
             return _NEITHER  # nor here, whatever `on` says: its caller came too late
+        if isinstance(error, self._answers) or not self._counts(error):
+            return _SUCCESS
         return _FAILURE
+
+    def _counts(self, error: Exception) -> bool:
+        try:
+            return self.failures.matches(error)
+        except Exception:
+            import logging
+
+            logging.getLogger("insula.resilience").exception("%s: on= failed, so that %r counts", self.name, error)
+            return True
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Watch a plain function."""

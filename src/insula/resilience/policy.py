@@ -7,7 +7,8 @@ import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Generic, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from insula.kernel.context import (
@@ -48,7 +49,24 @@ class Policy:
         if listener is not None:
             user_function(kind, "listener", listener, "a function that takes an event", "an event")
         self.name = name or kind
+        self.is_named = name is not None
         self._own_tell = None if listener is None else safely(listener)
+
+    _instead_of_with = "decorate a function with it, or write `policy.call(function, ...)`"
+
+    if not TYPE_CHECKING:  # a type checker refuses the `with` itself
+
+        def __enter__(self):
+            raise TypeError(f"{self.name}: it serves no block by `with`; {self._instead_of_with}")
+
+        def __exit__(self, *_):
+            pass
+
+        async def __aenter__(self):
+            raise TypeError(f"{self.name}: it serves no block by `async with`; {self._instead_of_with}")
+
+        async def __aexit__(self, *_):
+            pass
 
     @property
     def is_heard(self) -> bool:
@@ -63,9 +81,11 @@ class Policy:
         """The wrapper of an async function, itself one."""
         raise NotImplementedError
 
-    def compose(self, function: Function, is_async: bool, outer: Tell | None = None) -> Function:
-        """The wrapper, telling the listener of the policy and that of the pipeline around it."""
-        tell = both(self._own_tell, outer)
+    def compose(
+        self, function: Function, is_async: bool, outer: Tell | None = None, pipeline: str | None = None
+    ) -> Function:
+        """The wrapper, telling the listener of the policy and that of the pipeline around it, in whose name."""
+        tell = in_name_of(pipeline, both(self._own_tell, outer))
         wrapper = self.wrap_async(function, tell) if is_async else self.wrap_sync(function, tell)
         wrapper.__wrapped__ = function  # type: ignore[attr-defined]  # `name_of` finds the innermost by it
         return wrapper
@@ -73,14 +93,38 @@ class Policy:
     def __call__(self, function: F) -> F:
         """Decorate a function; its type stays as it is. Raises TypeError for what cannot be wrapped."""
         check_function(self.name, function)
-        wrapper = self.compose(function, is_async(function))
-        return functools.update_wrapper(wrapper, function)  # type: ignore[return-value]
+        wrapper = functools.update_wrapper(self.compose(function, is_async(function)), function)
+        wrapper.__dict__[_DECORATED] = _Decorated(self)
+        return wrapper  # type: ignore[return-value]
 
     def call(self, function: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> R:
         """Call a function within this policy, and return what it returns: for an async one, what is to be awaited."""
         check_called(self.name, function)
         result: R = self.compose(function, is_async(function))(*arguments, **named)
         return result
+
+
+_DECORATED = "__insula_policy__"
+
+
+class _Decorated:
+    """The mark of a policy on its wrapper, each another one: decorators of others copy it to theirs."""
+
+    __slots__ = ("policy",)
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+
+def policies_around(function: object) -> list[Policy]:
+    """The policies that decorate a function, the outermost first."""
+    marks: dict[int, _Decorated] = {}
+    while function is not None:
+        mark = getattr(function, _DECORATED, None)
+        if mark is not None:
+            marks[id(mark)] = mark
+        function = getattr(function, "__wrapped__", None)
+    return [mark.policy for mark in marks.values()]
 
 
 class PerProcess(Generic[S]):
@@ -214,3 +258,14 @@ def both(one: Tell | None, other: Tell | None) -> Tell | None:
         other(event)
 
     return tell
+
+
+def in_name_of(pipeline: str | None, tell: Tell | None) -> Tell | None:
+    """A listener whose events say which pipeline they come from; that of the innermost one with a name."""
+    if pipeline is None or tell is None:
+        return tell
+
+    def named(event: Event) -> None:
+        tell(event if event.pipeline is not None else replace(event, pipeline=pipeline))
+
+    return named

@@ -37,6 +37,8 @@ class Retry(Policy):
     followed. Never retries a `Rejection`. Gives up at once if the ambient deadline comes before the next attempt.
     """
 
+    _instead_of_with = "write `for attempt in retry:` (or `async for`), and within it `with attempt:`"
+
     def __init__(
         self,
         on: RetriedErrors,

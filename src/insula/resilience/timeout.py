@@ -45,6 +45,11 @@ class Timeout(Policy):
     Raises `TimedOut`, also when the ambient deadline comes first. A cancellation from outside stays one.
     """
 
+    _instead_of_with = (
+        "write `async with`, since nothing can interrupt plain code; or decorate a plain function with Timeout(2, "
+        "on_thread=True)"
+    )
+
     def __init__(
         self,
         seconds: Seconds,
