@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextvars import copy_context
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -98,9 +100,13 @@ async def _clock() -> object:
 @pytest.mark.parametrize("name", ["asyncio.sleep", "asyncio.to_thread"])
 async def test_a_timeout_that_came_of_a_real_wait_says_so(name: str) -> None:
     release = threading.Event()
+    waits: dict[str, Any] = {
+        "asyncio.sleep": partial(asyncio.sleep, 60),
+        "asyncio.to_thread": partial(asyncio.to_thread, release.wait, 60),
+    }
 
     async def work() -> None:
-        await (asyncio.sleep(60) if name == "asyncio.sleep" else asyncio.to_thread(release.wait, 60))
+        await waits[name]()
 
     with virtual_time() as clock, pytest.raises(TimedOut) as raised:
         await clock.run(Timeout(1).call(work))
