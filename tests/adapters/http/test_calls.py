@@ -19,6 +19,7 @@ from insula.kernel.context import MessageContext, TraceContext
 from insula.kernel.deadline import Deadline
 from insula.kernel.errors import ConfigurationError, DeadlineExceeded, Failure, Unavailable
 from insula.messages import FrozenMap
+from insula.resilience import CircuitOpen, attempts_of
 from insula.runtime.application import Application
 from support.neighbourhood import TOKEN, free_port, served
 
@@ -64,6 +65,8 @@ async def tell(query: Tell, context: Context, caller: Caller) -> tuple[str, ...]
         raise Said(why="no – nein", counts=FrozenMap({"a": 1}))
     if query.what == "unavailable":
         raise Unavailable("the cupboard is locked", retry_after=7)
+    if query.what == "circuit":
+        raise CircuitOpen("the bank is down", retry_after=7)
     if query.what == "break":
         raise ZeroDivisionError("secret")
     if query.what == "hang":
@@ -120,6 +123,27 @@ async def test_a_failure_keeps_its_type_and_its_words_and_a_bug_tells_nothing_of
         with pytest.raises(Failure, match="the log of that process says why") as broken:
             await client.call("far", Tell(what="break"), context())
         assert "secret" not in str(broken.value)
+
+
+async def test_a_kind_of_unavailable_that_the_caller_need_not_know_arrives_as_unavailable(tmp_path: Path) -> None:
+    async with neighbours(tmp_path) as client:
+        with pytest.raises(Unavailable, match="the bank is down") as told:
+            await client.call("far", Tell(what="circuit"), context())
+    assert (type(told.value), told.value.retry_after) == (Unavailable, 7)
+
+
+async def test_a_call_that_reaches_nobody_is_made_three_times_unless_something_else_is_put_around(
+    tmp_path: Path,
+) -> None:
+    addresses = {"far": f"http://127.0.0.1:{free_port()}"}
+    for client, attempts in (
+        (HttpNeighbours(addresses, TOKEN, CLOCK), 3),
+        (HttpNeighbours(addresses, TOKEN, CLOCK, around=lambda exchange: exchange), 0),
+    ):
+        with pytest.raises(Unavailable) as raised:
+            await client.call("far", Tell(), context())
+        assert len(attempts_of(raised.value)) == attempts
+        await client.close()
 
 
 async def test_nobody_there_is_unavailable_and_a_module_without_address_is_told() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from insula.adapters.http.guard import NoAnswer, Unreachable, guarded
 from insula.edge.remote import (
     CALL_PATH,
     CONTRACT,
@@ -57,7 +58,7 @@ class HttpNeighbours:
     which take turns, and stand in for one that cannot be reached; `token`, which all processes of the system share;
     `timeout_seconds`, how long to wait for an answer where the caller has set no deadline (default 30); `connections`
     to each process (default 100); `around`, what is put around each exchange, such as retries and breakers (default:
-    nothing).
+    `guarded`).
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class HttpNeighbours:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._connections = connections
-        self._exchange: Exchange = self._send if around is None else around(self._send)
+        self._exchange: Exchange = (
+            guarded(self._send, clock, places=connections) if around is None else around(self._send)
+        )
         self._session: ClientSession | None = None
 
     async def call(self, module: str, message: Any, context: MessageContext) -> Any:
@@ -140,20 +143,20 @@ class HttpNeighbours:
             ):  # fmt: skip
                 body, headers, status = await response.read(), response.headers, response.status
         except TimeoutError:
-            raise DeadlineExceeded(
+            raise NoAnswer(
                 f"{request.module} did not answer {request.name} in {request.timeout_seconds:g} s; it may still have "
                 "happened"
             ) from None
         except (ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise Unavailable(f"{request.module} at {request.url} cannot be reached: {reason}") from error
+            raise Unreachable(f"{request.module} at {request.url} cannot be reached: {reason}") from error
         if status == 401:
             raise Failure(f"{request.module} at {request.url} refuses the token; all processes of a system share one")
         outcome = headers.get(OUTCOME)
         if outcome not in _OUTCOMES:
             if status == 404:
                 raise MessageNotServed(f"{request.url} is not there: that process takes no calls")
-            raise Unavailable(f"{request.module} at {request.url} answered {status}, and not as Insula does")
+            raise Unreachable(f"{request.module} at {request.url} answered {status}, and not as Insula does")
         if outcome == "failure":
             raise _failure(body, request.url)
         return Reply("answer" if outcome == "answer" else "rejection", status, body, headers.get(CONTRACT, ""))
