@@ -11,12 +11,13 @@ from insula.kernel.context import REAL_PROCESS, may_start_threads
 from insula.kernel.deadline import ambient_deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.resilience.adaptive_limits import AdaptiveLimit
+from insula.resilience.entered import Entered
 from insula.resilience.entrance import Entrance, Stay
 from insula.resilience.events import Listener
 from insula.resilience.functions import PLAIN, Function, check_function, is_async, name_of, refuse_awaitable
 from insula.resilience.parameters import Seconds, seconds, whole
 from insula.resilience.places import BulkheadSnapshot, Places
-from insula.resilience.policy import Entered, PerProcess, Policy, Tell, machine, running_process
+from insula.resilience.policy import PerProcess, Policy, Tell, machine, running_process
 from insula.resilience.threads import Threads, Work
 
 P = ParamSpec("P")

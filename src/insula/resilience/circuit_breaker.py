@@ -10,12 +10,13 @@ from insula.kernel.context import REAL_PROCESS
 from insula.kernel.errors import Rejection
 from insula.resilience.circuit import Circuit, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_states import CircuitRules, Forced, Verdict
+from insula.resilience.entered import Entered
 from insula.resilience.entrance import BulkheadFull
 from insula.resilience.error_rules import Errors, error_rule
 from insula.resilience.events import Listener
 from insula.resilience.functions import PLAIN, Function, Misused, refuse_awaitable
 from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
-from insula.resilience.policy import Entered, PerProcess, Policy, Tell, running_process
+from insula.resilience.policy import PerProcess, Policy, Tell, running_process
 from insula.resilience.rates import RateLimited
 from insula.resilience.threads import ThreadsBusy
 from insula.resilience.timeout import TimedOut

@@ -6,7 +6,6 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from weakref import WeakSet
@@ -189,49 +188,6 @@ def _renew_locks() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
-
-
-class Entered:
-    """What `with policy:` has to remember until its end, wherever it was entered: each task and thread has its own.
-
-    Blocks of generators end in any order, and perhaps in a copy of the context in which they began. So an end is noted
-    on the block itself, and blocks that have ended are forgotten as soon as they are the innermost.
-    """
-
-    __slots__ = ("below", "has_ended", "policy", "value")
-
-    _innermost: ContextVar[Entered | None] = ContextVar("insula_entered_policies", default=None)
-
-    def __init__(self, policy: Policy, value: Any, below: Entered | None) -> None:
-        self.policy = policy
-        self.value = value
-        self.below = below
-        self.has_ended = False
-
-    @classmethod
-    def push(cls, policy: Policy, value: Any) -> None:
-        """Remember a value at the beginning of a policy's block."""
-        cls._innermost.set(cls(policy, value, _going_on(cls._innermost.get())))
-
-    @classmethod
-    def pop(cls, policy: Policy) -> Any:
-        """The value of the policy's block that ends; None in a coroutine that somebody else closes, in his context."""
-        innermost = block = _going_on(cls._innermost.get())
-        while block is not None and (block.policy is not policy or block.has_ended):
-            block = block.below
-        if block is None:
-            return None
-        block.has_ended = True
-        value, block.value = block.value, None
-        cls._innermost.set(_going_on(innermost))
-        return value
-
-
-def _going_on(block: Entered | None) -> Entered | None:
-    """The innermost block that has not ended."""
-    while block is not None and block.has_ended:
-        block = block.below
-    return block
 
 
 def safely(listener: Listener) -> Tell:

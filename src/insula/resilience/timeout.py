@@ -11,11 +11,12 @@ from insula.kernel.context import REAL_PROCESS, may_start_threads
 from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.resilience.attempts import hand_on_attempts
+from insula.resilience.entered import Entered
 from insula.resilience.events import Listener, TimeRanOut
 from insula.resilience.functions import Function, name_of, refuse_awaitable
 from insula.resilience.parameters import Seconds, whole
 from insula.resilience.parameters import seconds as checked_seconds
-from insula.resilience.policy import Entered, PerProcess, Policy, Tell, machine, running_process
+from insula.resilience.policy import PerProcess, Policy, Tell, machine, running_process
 from insula.resilience.threads import Threads
 
 if TYPE_CHECKING:  # whoever limits async code has asyncio already; for the others it would be 40 ms
