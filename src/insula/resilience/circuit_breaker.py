@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from math import inf
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,8 @@ from insula.resilience.entrance import BulkheadFull
 from insula.resilience.error_rules import Errors, error_rule
 from insula.resilience.events import Listener
 from insula.resilience.functions import PLAIN, Function, Misused, refuse_awaitable
-from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
+from insula.resilience.keyed_circuits import KeyedCircuits
+from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, plain_function, seconds, share, whole
 from insula.resilience.policy import PerProcess, Policy, Tell, running_process
 from insula.resilience.rates import RateLimited
 from insula.resilience.threads import ThreadsBusy
@@ -41,7 +43,9 @@ class CircuitBreaker(Policy):
     it fails, which is logged, the error counts); `excluding` some; every other error, and a `Rejection`, is an answer
     and so a success. Neither is a cancelled call, one that a `Bulkhead`, a `RateLimiter` or busy threads within refused
     (unless `on` names the class of that refusal), and one that did not begin since its caller had no time left.
-    `shadow` watches and tells and refuses nothing;
+    `shadow` watches and tells and refuses nothing; `key`, a function of the arguments of a call, whose results have a
+    circuit each (default: one for all calls), which events and errors name; `most_keys`, how many of them are kept in
+    each process (default 1,000): of more, one that has nothing to remember is forgotten, or else an old one;
     `shared`, what other processes of the service have seen (default: nobody asks them).
     Source: M. Nygard, "Release It!", 2007.
     """
@@ -63,6 +67,8 @@ class CircuitBreaker(Policy):
         on: Errors = Exception,
         excluding: ErrorClasses = (),
         shadow: bool = False,
+        key: Callable[..., Hashable] | None = None,
+        most_keys: int = 1_000,
         shared: SharedVerdicts | None = None,
         name: str | None = None,
         listener: Listener | None = None,
@@ -100,6 +106,13 @@ class CircuitBreaker(Policy):
         self.on = self.failures.classes
         self._answers: tuple[type[Exception], ...] = (Rejection, *error_classes(kind, "excluding", excluding))
         self.circuits: PerProcess[Circuit] = PerProcess(lambda: Circuit(self.name, rules, shadow=shadow, shared=shared))
+        self.key = None if key is None else plain_function(kind, "key", key, "a function of the arguments of a call")
+        most = whole(kind, "most_keys", most_keys)
+
+        def of_key(key: Hashable) -> Circuit:
+            return Circuit(f"{self.name} for {key!r}", rules, shadow=shadow, shared=shared)
+
+        self._by_key: PerProcess[KeyedCircuits] = PerProcess(lambda: KeyedCircuits(self.name, of_key, most))
 
     def verdict(self, error: BaseException) -> Verdict:
         """What an error says about the callee."""
@@ -124,6 +137,8 @@ class CircuitBreaker(Policy):
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Watch a plain function."""
+        if self.key is not None:
+            return self._wrap_keyed(function, tell, self.key)
         own, elsewhere, verdict = self.circuits.own, self.circuits.elsewhere, self.verdict
 
         def guarded(*arguments: Any, **named: Any) -> Any:
@@ -146,6 +161,8 @@ class CircuitBreaker(Policy):
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Watch an async function."""
+        if self.key is not None:
+            return self._wrap_keyed_async(function, tell, self.key)
         own, elsewhere, verdict = self.circuits.own, self.circuits.elsewhere, self.verdict
 
         async def guarded(*arguments: Any, **named: Any) -> Any:
@@ -164,7 +181,41 @@ class CircuitBreaker(Policy):
 
         return guarded
 
+    def _wrap_keyed(self, function: Function, tell: Tell | None, key: Callable[..., Hashable]) -> Function:
+        def guarded(*arguments: Any, **named: Any) -> Any:
+            circuit = self._by_key.current().of(key(*arguments, **named))
+            state, number = circuit.admit(tell)
+            try:
+                result = function(*arguments, **named)
+                refuse_awaitable(self.name, function, result)
+            except BaseException as error:
+                circuit.settle(state, number, self.verdict(error), tell)
+                raise
+            circuit.settle(state, number, _SUCCESS, tell)
+            return result
+
+        return guarded
+
+    def _wrap_keyed_async(self, function: Function, tell: Tell | None, key: Callable[..., Hashable]) -> Function:
+        async def guarded(*arguments: Any, **named: Any) -> Any:
+            circuit = self._by_key.current().of(key(*arguments, **named))
+            state, number = circuit.admit(tell)
+            try:
+                result = await function(*arguments, **named)
+            except BaseException as error:
+                circuit.settle(state, number, self.verdict(error), tell)
+                raise
+            circuit.settle(state, number, _SUCCESS, tell)
+            return result
+
+        return guarded
+
+    def _circuit(self, key: Hashable) -> Circuit:
+        return self.circuits.current() if self.key is None else self._by_key.current().of(key)
+
     def __enter__(self) -> Self:
+        if self.key is not None:
+            raise TypeError(f"{self.name}: a block has no arguments for key=; decorate a function, or write `call`")
         circuit = self.circuits.current()
         Entered.push(self, (circuit, *circuit.admit(self._own_tell)))
         return self
@@ -186,21 +237,21 @@ class CircuitBreaker(Policy):
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    def snapshot(self) -> CircuitSnapshot:
+    def snapshot(self, key: Hashable = None) -> CircuitSnapshot:
         """How the breaker is in this process."""
-        return self.circuits.current().snapshot()
+        return self._circuit(key).snapshot()
 
-    def force_open(self) -> None:
+    def force_open(self, key: Hashable = None) -> None:
         """Refuse every call in this process until `reset`."""
-        self.circuits.current().force(Forced(is_open=True), self._own_tell)
+        self._circuit(key).force(Forced(is_open=True), self._own_tell)
 
-    def force_closed(self) -> None:
+    def force_closed(self, key: Hashable = None) -> None:
         """Let every call through in this process until `reset`."""
-        self.circuits.current().force(Forced(is_open=False), self._own_tell)
+        self._circuit(key).force(Forced(is_open=False), self._own_tell)
 
-    def reset(self) -> None:
+    def reset(self, key: Hashable = None) -> None:
         """Close it and forget what was seen in this process."""
-        self.circuits.current().force(None, self._own_tell)
+        self._circuit(key).force(None, self._own_tell)
 
 
 def _check_combination(

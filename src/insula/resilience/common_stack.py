@@ -30,7 +30,7 @@ def in_one(policies: Sequence[Policy], function: Function) -> Function | None:
     retry, breaker, timeout = policies
     if type(retry) is not Retry or type(breaker) is not CircuitBreaker or type(timeout) is not Timeout:
         return None
-    return None if retry.budget is not None else _in_one(retry, breaker, timeout, function)
+    return None if retry.budget is not None or breaker.key is not None else _in_one(retry, breaker, timeout, function)
 
 
 def _in_one(retry: Retry, breaker: CircuitBreaker, timeout: Timeout, function: Function) -> Function:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,13 @@ class TimedOut(DeadlineExceeded, TimeoutError):
     """
 
     began = True
+
+
+def seconds_left() -> float | None:
+    """How long the work that runs here is still of use: until the end of the `Timeout` or `bus.call` around it that
+    ends first; None without one, zero once it is over."""
+    deadline = ambient_deadline.get()
+    return None if deadline == inf else max(0.0, deadline - machine.current().monotonic())
 
 
 class Timeout(Policy):
