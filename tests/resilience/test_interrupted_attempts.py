@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 
 import pytest
 
@@ -83,3 +85,33 @@ async def test_an_attempt_that_hangs_at_once_leaves_nothing_on_the_error(clock: 
         await clock.run(pipeline.call(failing_then_hanging(clock, 0)))
     assert attempts_of(raised.value) == ()
     assert not hasattr(raised.value, "__notes__")
+
+
+def test_a_retry_on_a_thread_whose_caller_waits_no_longer_tells_of_its_attempts(clock: VirtualClock) -> None:
+    release, errors, raised = threading.Event(), [ConnectionError("number 1")], list[TimedOut]()
+
+    @Timeout(2, on_thread=True)
+    @Retry(on=ConnectionError, backoff=ConstantBackoff(0))
+    def charge() -> None:
+        if errors:
+            raise errors.pop(0)
+        began.set()
+        release.wait(10)
+
+    def caller() -> None:
+        try:
+            charge()
+        except TimedOut as error:
+            raised.append(error)
+
+    began = threading.Event()
+    waiting = threading.Thread(target=copy_context().run, args=(caller,))
+    waiting.start()
+    assert began.wait(10)
+    while clock.next_alarm() is None:
+        pass
+    clock.advance(2)
+    waiting.join()
+    release.set()
+    assert [str(attempt.error) for attempt in attempts_of(raised[0])] == ["number 1", str(raised[0])]
+    assert "then it was ended while attempt 2 had been running for 2 s" in raised[0].__notes__[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from insula.kernel.deadline import ambient_deadline
@@ -62,6 +63,10 @@ class RetryRules:
     most: int
     match: Match
     said: Callable[[Exception], object]
+
+
+on_thread: ContextVar[list[Attempts] | None] = ContextVar("insula_attempts_on_thread", default=None)
+"""The calls that are tried again on a thread whose caller may not wait for their end; nobody can interrupt them."""
 
 
 class Attempts:
@@ -125,7 +130,12 @@ class Attempts:
 
     def interrupted(self, error: BaseException) -> None:
         """Somebody ends the call while an attempt runs, or before the next one: what ends it says what was before."""
-        if isinstance(error, Exception) or not self._attempts:
+        if not isinstance(error, Exception):
+            self.tell(error)
+
+    def tell(self, error: BaseException) -> None:
+        """Let an error that ends the call tell of the attempts until now."""
+        if not self._attempts:
             return
         attempts, went_on = list(self._attempts), "it waited for the next"
         if self._is_running:

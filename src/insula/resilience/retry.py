@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from insula.resilience.asked_waits import AskedWait, said_by, said_by_either
-from insula.resilience.attempts import NEVER_RETRIED, Attempts, Match, RetryRules
+from insula.resilience.attempts import NEVER_RETRIED, Attempts, Match, RetryRules, on_thread
 from insula.resilience.backoff import AnyBackoff, Backoff, ExponentialBackoff, backoff_of
 from insula.resilience.error_rules import ErrorRule, Errors, error_rule
 from insula.resilience.events import Listener
@@ -122,6 +122,8 @@ class Retry(Policy):
     ) -> Any:
         here = machine.current()
         attempts = self._attempts(here, name_of(function), tell, started)
+        if (known := on_thread.get()) is not None:
+            known.append(attempts)
         try:
             while (delay := attempts.delay_after(error)) is not None:
                 check_may_hold(self.name, delay, error)
@@ -139,6 +141,8 @@ class Retry(Policy):
             attempts.interrupted(ended)
             raise
         finally:
+            if known is not None:
+                known.remove(attempts)
             del attempts, error  # they hold this frame
 
     async def again(

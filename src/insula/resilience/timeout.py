@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from insula.kernel.context import REAL_PROCESS, may_start_threads
 from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.kernel.errors import DeadlineExceeded
-from insula.resilience.attempts import hand_on_attempts
+from insula.resilience.attempts import Attempts, hand_on_attempts, on_thread
 from insula.resilience.entered import Entered
 from insula.resilience.events import Listener, TimeRanOut
 from insula.resilience.functions import Function, name_of, refuse_awaitable
@@ -104,12 +104,16 @@ class Timeout(Policy):
                         raise self.timed_out(name_of(function), at - began, tell, "")
                     refuse_awaitable(self.name, function, result)
                     return result
-                work = self._threads.current().start(function, arguments, named)
+                retried: list[Attempts] = []
+                known = on_thread.set(retried)
+                try:
+                    work = self._threads.current().start(function, arguments, named)
+                finally:
+                    on_thread.reset(known)
                 while not work.done and (left := at - here.monotonic()) > 0:
                     here.clock.block(left, work.wake)
                 if not work.done:
-                    after = "; its thread goes on until the function ends, and what it does may still happen"
-                    raise self.timed_out(name_of(function), at - began, tell, after)
+                    raise self._late(name_of(function), at - began, tell, retried)
                 result = work.result()
                 refuse_awaitable(self.name, function, result)
                 return result
@@ -117,6 +121,13 @@ class Timeout(Policy):
                 ambient_deadline.reset(token)
 
         return limited
+
+    def _late(self, function: str, given: float, tell: Tell | None, retried: list[Attempts]) -> TimedOut:
+        after = "; its thread goes on until the function ends, and what it does may still happen"
+        timed_out = self.timed_out(function, given, tell, after)
+        for attempts in retried[-1:]:
+            attempts.tell(timed_out)
+        return timed_out
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Cancel an async function where it awaits. All calls of this policy on one loop share one timer."""
