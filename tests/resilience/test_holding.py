@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from insula.kernel import SeededRandomness, new_process, process_state
 from insula.resilience import (
     Bulkhead,
     CircuitBreaker,
@@ -88,3 +89,11 @@ async def test_a_thread_beside_the_loop_may_wait(clock: VirtualClock) -> None:
     retry = Retry(on=ConnectionError, backoff=ConstantBackoff(3))
     assert await asyncio.to_thread(retry.call, answer) == 3
     assert clock.monotonic() == 3
+
+
+async def test_where_one_thread_plays_all_the_others_it_may_wait(clock: VirtualClock) -> None:
+    token = process_state.set(new_process(clock, SeededRandomness(1), one_thread=True))
+    with pytest.raises(ConnectionError):
+        Retry(on=ConnectionError, backoff=ConstantBackoff(3)).call(fail)
+    process_state.reset(token)
+    assert clock.monotonic() == 6

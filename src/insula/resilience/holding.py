@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from insula.kernel.context import may_start_threads
 from insula.resilience.functions import Misused
 
 
@@ -13,7 +14,9 @@ def check_may_hold(policy: str, seconds: float, cause: BaseException | None = No
     Parameters: `seconds`, for how long at most; `cause`, the error after which is to be waited.
     """
     asyncio = sys.modules.get("asyncio")  # it takes 40 ms to import; without it no loop runs
-    if seconds <= 0 or asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - public but for its name
+    if seconds <= 0 or asyncio is None or not may_start_threads():  # in one thread, what runs there plays the others
+        return
+    if asyncio._get_running_loop() is None:  # noqa: SLF001 - public but for its name
         return
     raise Misused(
         f"{policy}: to wait up to {seconds:.3g} s here would hold the event loop of this thread, and every task on it; "
