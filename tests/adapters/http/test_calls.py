@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from insula import Caller, Command, Context, Module, Query, Rejection, System
+from insula.adapters.http.guard import Unreachable
 from insula.adapters.http.neighbours import Exchange, HttpNeighbours, Request
 from insula.edge.remote import ContractDiffers, MessageNotServed, Reply
 from insula.kernel.clock import SystemClock
@@ -258,6 +259,31 @@ async def test_what_is_put_around_an_exchange_may_send_it_again(tmp_path: Path) 
         with pytest.raises(Unavailable):
             await client.call("far", Tell(what="unavailable"), context())
     assert [each.name for each in attempts] == ["far.Tell", "far.Tell"]
+
+
+async def test_several_processes_of_a_module_take_turns_and_stand_in_for_one_that_is_away() -> None:
+    asked: list[str] = []
+
+    def played(exchange: Exchange) -> Exchange:
+        async def send(request: Request) -> Reply:
+            process = request.url.removeprefix("http://").partition("/")[0]
+            asked.append(process)
+            if process == "b":
+                raise Unreachable("b is away")
+            if process == "full":
+                raise Unavailable("the cupboard is locked")
+            return Reply("answer", 200, b"7")
+
+        return send
+
+    addresses = {"far": ["http://a", "http://b", "http://c"], "locked": ["http://full", "http://full"]}
+    neighbours = HttpNeighbours(addresses, TOKEN, CLOCK, around=played)
+    assert [await neighbours.call("far", Count(), context()) for _ in range(3)] == [7, 7, 7]
+    assert asked == ["b", "c", "c", "a"]
+    asked.clear()
+    with pytest.raises(Unavailable, match="the cupboard is locked"):  # it was answered, so nobody else is asked
+        await neighbours.call("locked", Count(), context())
+    assert asked == ["full"]
 
 
 @pytest.mark.parametrize(("option", "value"), [("timeout_seconds", 0), ("connections", 0)])

@@ -27,6 +27,7 @@ from insula.kernel.clock import Clock
 from insula.kernel.context import MessageContext
 from insula.kernel.errors import ConfigurationError, DeadlineExceeded, Failure, Unavailable
 from insula.messages import Message, MessageInvalid, decode_rejection, decoder, encode, result_type
+from insula.resilience import BulkheadFull, CircuitOpen
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -114,8 +115,8 @@ class HttpNeighbours:
         for address in others:
             try:
                 return await self._exchange(self._request(address, module, cls, body, context))
-            except Unavailable as error:
-                _log.warning("%s; trying another process", error)
+            except (Unreachable, CircuitOpen, BulkheadFull) as error:
+                _log.info("%s; asking another process", error)
         return await self._exchange(self._request(last, module, cls, body, context))
 
     def _request(
