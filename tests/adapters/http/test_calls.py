@@ -224,7 +224,7 @@ async def test_only_who_has_the_token_may_call(tmp_path: Path) -> None:
 
 async def test_an_answer_of_somebody_else_is_not_taken_for_one(tmp_path: Path) -> None:
     async with neighbours(tmp_path) as client:
-        client._addresses["far"] += "/elsewhere"
+        client._addresses["far"][0] += "/elsewhere"
         with pytest.raises(MessageNotServed, match="takes no calls"):
             await client.call("far", Tell(), context())
 
