@@ -13,6 +13,7 @@ from sqlalchemy import MetaData
 
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.adapters.sqlite.records import SqliteRecords
+from insula.adapters.sqlite.sessions import SqliteSession
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.configuration import Store
 from insula.runtime.surroundings import Surroundings
@@ -62,17 +63,19 @@ def database_of(
             query_timeout_seconds=store.query_timeout_seconds, owners=owners, alone=not surroundings.holder,
             replica=_replica(module, store),
         )  # fmt: skip
+    file, committer = directory / f"{module}.db", surroundings.committer
+    common: dict[str, Any] = {
+        "busy_timeout_seconds": store.busy_timeout_seconds, "query_timeout_seconds": store.query_timeout_seconds,
+        "committer": None if committer is None else committer(module), "threads": surroundings.threads,
+        "owners": owners, "sole_process": surroundings.sole_process,
+    }  # fmt: skip
+    if surroundings.holder and surroundings.server is not None:
+        return SqliteSession(file, module, surroundings.clock, server=surroundings.server(module), **common)
     if surroundings.holder:
         raise ConfigurationError(
             f"{module}: its data lies in an SQLite file, which one process may open; name a PostgreSQL database"
         )
-    committer = surroundings.committer
-    return SqliteDatabase(
-        directory / f"{module}.db", module, surroundings.clock,
-        busy_timeout_seconds=store.busy_timeout_seconds, query_timeout_seconds=store.query_timeout_seconds,
-        committer=None if committer is None else committer(module), threads=surroundings.threads,
-        owners=owners, sole_process=surroundings.sole_process,
-    )  # fmt: skip
+    return SqliteDatabase(file, module, surroundings.clock, **common)
 
 
 def records_of(module: str, store: Store, directory: Path, *, sole_process: bool) -> Records:

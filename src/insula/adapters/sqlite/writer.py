@@ -150,7 +150,7 @@ class Writer:
         durable: asyncio.Future[None] | None = None
         lost = not self.connection.in_transaction
         if lost:
-            self._lose_batch()
+            self.lose_batch()
         elif completed is not None:
             durable = loop.create_future()
             self._members.append(durable)
@@ -173,8 +173,8 @@ class Writer:
             with suppress(BatchLost):
                 await over
 
-    def _lose_batch(self) -> None:
-        """The transaction has ended under the unit that held the turn: its finished neighbours run again."""
+    def lose_batch(self) -> None:
+        """The transaction has ended before its commit began: the units that are finished in it run again."""
         self.appended.clear()
         self._alone = False
         members, self._members, self._units = self._members, [], []
