@@ -82,12 +82,12 @@ class Background:
         landing += [subscriber.land(seconds) for subscriber in wired.subscribers]
         landing += [retrier.land(seconds) for retrier in self._retriers]
         await asyncio.gather(*landing)
-        endings = [relay.save() for relay in wired.relays]
-        endings += [publisher.stop() for publisher in wired.publishers]
-        endings += [subscriber.stop() for subscriber in wired.subscribers]
+        endings = [relay.save for relay in wired.relays]
+        endings += [publisher.stop for publisher in wired.publishers]
+        endings += [subscriber.stop for subscriber in wired.subscribers]
         for ending in endings:
             try:
-                await ending
+                await ending()
             except Exception as problem:  # what is delivered again finds its mark
                 _log.warning("a cursor could not be saved: %s", problem)
 
