@@ -199,3 +199,16 @@ async def test_pruning_takes_what_nothing_can_need_any_more_and_no_more(open_dat
         assert (await database.log_first(), await database.log_head()) == (6, 6)  # the last one is counted from
         await database.perform(publishing, scope("next"))
         assert await database.log_head() == 7
+
+
+async def test_the_mark_of_a_message_that_is_parked_too_stays_until_it_is_not(open_database: OpenDatabase) -> None:
+    mark = Mark("copy", envelope(1).id, "orders", 1)
+    past: dict[str, Any] = {"answers_before": NOON, "log_below": 0, "log_before": NOON, "limit": 100}
+    async with open_database() as database:
+        await do(database, park(1))  # stored and reported as failed, say: it is handled all the same
+        await do(database, lambda unit: unit.close(mark, Outcome.DONE))
+        assert await database.prune(marks={"orders": 1}, **past) == 0
+        assert await database.answer_of(mark) is not None
+        parked = await database.parked_of("copy", "orders", "key")
+        await do(database, lambda unit: unit.unpark(parked.sequence))
+        assert await database.prune(marks={"orders": 1}, **past) == 1

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from insula.adapters.postgres.link import Link
 
-# How others ended than well is all that an operator can find, so it is kept as long as answers.
+# How others ended than well is all that an operator can find, so it is kept as long as answers. What is parked comes
+# again whatever its position, though it may have been handled: the parking can be stored and be reported as failed.
 _MARKS = (
-    "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
-    " where source = $1 and position > 0 and position <= $2 and (outcome = 'done' or time < $3) limit $4)"
+    "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox as i"
+    " where source = $1 and position > 0 and position <= $2 and (outcome = 'done' or time < $3) and not exists"
+    " (select 1 from insula_parked as p where p.consumer = i.consumer and p.message_id = i.message_id) limit $4)"
 )
 _ANSWERS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"

@@ -55,11 +55,13 @@ _NEXT_TIMER = "select min(due) from insula_timer"
 _NEXT_ONCE = "select min(due) from insula_timer where schedule = ''"
 _RECURRING = "select identifier, due, schedule, envelope from insula_timer where schedule <> ''"
 
-# How others ended than well is all that an operator can find, so it is kept as long as answers.
+# How others ended than well is all that an operator can find, so it is kept as long as answers. What is parked comes
+# again whatever its position, though it may have been handled: the parking can be stored and be reported as failed.
 _PRUNE_MARKS = (
-    "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
-    " where source = :source and position > 0 and position <= :position"
-    " and (outcome = 'done' or time < :before) limit :limit) -- insula"
+    "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox as i"
+    " where source = :source and position > 0 and position <= :position and (outcome = 'done' or time < :before)"
+    " and not exists (select 1 from insula_parked as p where p.consumer = i.consumer and p.message_id = i.message_id)"
+    " limit :limit) -- insula"
 )
 _PRUNE_ANSWERS = (
     "delete from insula_inbox where (consumer, message_id) in (select consumer, message_id from insula_inbox"
