@@ -23,11 +23,18 @@ OpenStage = Callable[[Simulation], Stage]
 REPLICATED = dataclasses.replace(HELLO, replicas={"orders": 2, "loyalty": 2})
 SHOP = dataclasses.replace(survival, replicas={"orders": 2, "billing": 2})
 
+EVERY_SERVICE = dataclasses.replace(survival, replicas={module.name: 2 for module in survival.system.modules})
+
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_the_shops_books_balance_with_two_of_each(part: int) -> None:
     seeds = SEEDS // PARTS
     simulate(SHOP, seeds=seeds, first_seed=part * seeds, every_single_fault=False, cross_check=False, workers=1)
+
+
+def test_what_a_hunt_found_where_every_service_has_two_stays_mended() -> None:
+    report = simulate(EVERY_SERVICE, seeds=0, every_single_fault=False, cross_check=False, workers=1)
+    assert report.runs == 1
 
 
 def test_no_single_fault_loses_a_point_between_replicas() -> None:
