@@ -11,12 +11,11 @@ it is still the newest (in Insula `act_for`).
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from sqlalchemy import Column, MetaData, String, Table, func, insert, select
 
-from insula import Command, Event, Module, System, UnitOfWork
+from insula import Clock, Command, Event, Module, System, UnitOfWork
 from insula.runtime.configuration import Configuration, Delivery
 from insula.simulation import Simulation, Snapshot, eventually
 from insula.store.database import ParkedState
@@ -37,19 +36,12 @@ class OrderPlaced(Event, key="order_id"):
     order_id: str
 
 
-class Bank:
-    """Takes its time."""
-
-    async def charge(self, order_id: str) -> None:
-        await asyncio.sleep(BANK_SECONDS)
-
-
 async def place_order(command: PlaceOrder, work: UnitOfWork) -> None:
     work.publish(OrderPlaced(order_id=command.order_id))
 
 
-async def charge(event: OrderPlaced, bank: Bank, work: UnitOfWork) -> None:
-    await bank.charge(event.order_id)
+async def charge(event: OrderPlaced, clock: Clock, work: UnitOfWork) -> None:
+    await clock.sleep(BANK_SECONDS)  # a bank that takes its time
     await work.execute(insert(paid).values(order_id=event.order_id))
 
 
@@ -81,17 +73,13 @@ def build(broken: bool) -> Simulation:
     orders, billing = Module("orders"), Module("billing", tables=PAID_TABLES)
     orders.handle(PlaceOrder)(place_order)
     billing.on(OrderPlaced, attempts=1)(charge)
-    billing.bind(Bank, Bank)
-    ports: dict[type, Any] = {Bank: Bank}
     if broken:
         billing.bind(NoFencing, NoFencing)
-        ports[NoFencing] = NoFencing
     return Simulation(
         System("payments", orders, billing),
         [PlaceOrder(order_id="first"), PlaceOrder(order_id="second")],
         [nothing_is_both_done_and_given_up],
-        ports=ports,
-        faults={"failing-dependency": 0, "slow-dependency": 0},
+        ports={NoFencing: NoFencing} if broken else {},
         configuration=Configuration(delivery=Delivery(handler_timeout_seconds=PATIENCE_SECONDS)),
         dead_letters_allowed=True,
         replicas={"billing": 2},
