@@ -37,12 +37,13 @@ class Background:
         self._tasks: list[asyncio.Task[None]] = []
         self._retriers = [Retrier(receiver, clock) for receiver in wired.receivers.values()]
         self.runs = False
+        self._to_land = False
 
     async def begin(self) -> None:
         """Pick up what the last run left, wherever that was, and go on."""
         wired = self._wired
         await wired.start()
-        self.runs = True
+        self.runs = self._to_land = True
         for timer in wired.timers:
             self._begin(timer.run())
         for retrier in self._retriers:
@@ -68,13 +69,14 @@ class Background:
     async def end(self, seconds: float) -> None:
         """Begin no handler any more, let those under way end for so long, save cursors.
 
-        What has not ended by then is cancelled; it is delivered again next time.
+        What has not ended by then is cancelled; it is delivered again next time. Who is cancelled meanwhile may call it
+        again, and goes on where it was.
         """
         self.runs = False
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        if not tasks:
+        if not self._to_land:
             return
         await asyncio.gather(*tasks, return_exceptions=True)
         wired = self._wired
@@ -90,6 +92,7 @@ class Background:
                 await ending()
             except Exception as problem:  # what is delivered again finds its mark
                 _log.warning("a cursor could not be saved: %s", problem)
+        self._to_land = False
 
     async def _maintain(self) -> None:
         """Delete, a little at a time, what nothing can need any more."""
