@@ -11,6 +11,7 @@ import pytest
 from insula.adapters.postgres.address import Address
 from insula.runtime.local.nats import LocalNats
 from insula.runtime.local.postgres import LocalPostgres
+from support.kafka import MockKafka, mock_kafka
 from support.postgres import TestDatabases, server_folder
 
 QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "checkpoint_timeout": "30min"}
@@ -48,3 +49,10 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNats]
     """A NATS server with JetStream. Tests use names of their own, and leave it running."""
     with LocalNats(tmp_path_factory.mktemp("nats")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster() -> Iterator[MockKafka]:
+    """A mock cluster of Kafka. Tests use names of their own, and leave it running."""
+    with mock_kafka() as cluster:
+        yield cluster

@@ -1,0 +1,121 @@
+"""Reading what lies last in each partition of a topic: what was stored lately, by whomever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from insula.adapters.kafka.channels import Channels, Topic
+from insula.adapters.kafka.connection import KafkaConnection
+from insula.adapters.kafka.faults import END_OF_PARTITION, TIMED_OUT, is_cut_off
+from insula.adapters.kafka.numbering import TOGETHER
+
+NUMBER_HEADER = "insula-number"
+_POLL_SECONDS = 0.05
+
+
+class _Known(msgspec.Struct):
+    id: str = ""
+
+
+_decode = msgspec.json.Decoder(_Known).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What lies last in a topic.
+
+    Parameters: `ends`, partition -> the offset after its last message; `recent`, message id -> its number.
+    """
+
+    ends: Mapping[int, int]
+    recent: Mapping[str, int]
+
+
+async def read_tail(connection: KafkaConnection, channels: Channels, topic: Topic) -> Tail:
+    """The last messages of each partition, as many as may have been on their way at a time.
+
+    Raises KafkaException.
+    """
+    ends, first = await channels.ends(topic), await channels.ends(topic, first=True)
+    starts = {each: max(first[each], end - TOGETHER) for each, end in ends.items() if end > first[each]}
+    if not starts:
+        return Tail(ends, {})
+    reading = _Reading(topic, starts, ends)
+    settings = connection.client_settings(
+        {
+            "group.id": f"{topic.name}-tail",  # never committed to
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        },
+        reading.heard,
+    )
+    recent = await connection.within(lambda: reading.run(settings), reading.stop)
+    return Tail(ends, recent)
+
+
+class _Reading:
+    """Reads until the end of each partition, on a thread."""
+
+    def __init__(self, topic: Topic, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        self._topic = topic
+        self._starts = starts
+        self._ends = ends
+        self._missing = set(starts)
+        self._failed: KafkaError | None = None
+        self._is_stopped = False
+
+    def heard(self, error: KafkaError) -> None:
+        if is_cut_off(error):
+            self._failed = error
+
+    def stop(self) -> None:
+        self._is_stopped = True
+
+    def run(self, settings: dict[str, Any]) -> Mapping[str, int]:
+        recent: dict[str, int] = {}
+        consumer = Consumer(settings)
+        try:
+            consumer.assign([TopicPartition(self._topic.name, each, at) for each, at in self._starts.items()])
+            while self._missing and self._failed is None and not self._is_stopped:
+                message = consumer.poll(_POLL_SECONDS)
+                if message is not None:
+                    self._take(message, recent)
+        finally:
+            consumer.close()
+        if self._failed is not None:
+            raise KafkaException(self._failed)
+        if self._missing:
+            raise KafkaException(KafkaError(TIMED_OUT, f"the end of {self._topic.name} could not be read in time"))
+        return recent
+
+    def _take(self, message: Message, recent: dict[str, int]) -> None:
+        error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
+        if error is None:
+            number = number_of(message)
+            if number is not None:
+                recent[_id_of(message)] = number
+            offset += 1
+        elif error.code() != END_OF_PARTITION:
+            self._failed = error
+            return
+        if offset >= self._ends[partition]:
+            self._missing.discard(partition)
+
+
+def number_of(message: Message) -> int | None:
+    """The number of a message; None for one that Insula did not send."""
+    value = dict(message.headers() or ()).get(NUMBER_HEADER)
+    return int(value) if isinstance(value, bytes) and value.isdigit() else None
+
+
+def _id_of(message: Message) -> str:
+    try:
+        return _decode(message.value() or b"").id
+    except msgspec.MsgspecError:
+        return ""
