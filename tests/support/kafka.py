@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import pack, unpack_from
 from threading import Thread
+from typing import Any, NamedTuple
 
 import confluent_kafka
 from confluent_kafka import Consumer, TopicPartition
@@ -42,11 +43,21 @@ def _library() -> ctypes.CDLL:
         ("rd_kafka_mock_topic_create", integer, (pointer, text, integer, integer)),
         ("rd_kafka_mock_topic_delete", integer, (pointer, text)),
         ("rd_kafka_mock_partition_delete_records", integer, (pointer, text, ctypes.c_int32, long)),
+        ("rd_kafka_mock_clear_request_errors", None, (pointer, ctypes.c_int16)),
         ("rd_kafka_mock_push_request_errors_array", None, (pointer, ctypes.c_int16, ctypes.c_size_t, pointer)),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
+
+
+class NewTopic(NamedTuple):
+    """A topic that a client has asked for."""
+
+    name: str
+    partitions: int
+    replicas: int
+    config: dict[str, str]
 
 
 class MockKafka:
@@ -85,9 +96,18 @@ class MockKafka:
         errors = (ctypes.c_int * len(codes))(*codes)
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, api, len(codes), errors)
 
+    def forgive(self, api: int) -> None:
+        """Answer such requests again."""
+        self._library.rd_kafka_mock_clear_request_errors(self._cluster, api)
+
     def cut_off_next_answer(self) -> None:
         """Let the next messages be stored, and hang up before anybody hears of it."""
         self._front.cut_off_next_answer = True
+
+    @property
+    def made(self) -> list[NewTopic]:
+        """Which topics clients have asked for."""
+        return self._front.made
 
     def stop(self) -> None:
         """Hang up, and answer nobody any more."""
@@ -131,14 +151,14 @@ def mock_kafka() -> Iterator[MockKafka]:
 class _Front:
     """Stands before the mock broker, on a loop and a thread of its own."""
 
-    def __init__(self, behind: int, make: object) -> None:
+    def __init__(self, behind: int, make: Callable[[str, int], int]) -> None:
         self.cut_off_next_answer = False
+        self.made: list[NewTopic] = []
         self._behind = behind
         self._make = make
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -156,8 +176,8 @@ class _Front:
         self._thread.join()
         self._loop.close()
 
-    def _do(self, work: object) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type]
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _start(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -167,13 +187,13 @@ class _Front:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        for writer in tuple(self._writers):
-            writer.transport.abort()
-        pumps = tuple(self._pumps)
-        for pump in pumps:
-            pump.cancel()
-        if pumps:
-            await asyncio.wait(pumps)
+        for _ in range(3):  # some were only just accepted, and what was aborted is closed a moment later
+            pumps = tuple(self._pumps)
+            for pump in pumps:
+                pump.cancel()
+            if pumps:
+                await asyncio.wait(pumps)
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pump = asyncio.current_task()
@@ -181,17 +201,18 @@ class _Front:
         self._pumps.add(pump)
         try:
             behind_reader, behind = await asyncio.open_connection("127.0.0.1", self._behind)
-            self._writers |= {writer, behind}
             asked: dict[int, int] = {}
             answers = asyncio.create_task(self._answers(behind_reader, writer, asked))
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            try:
                 await self._requests(reader, behind, writer, asked)
-            answers.cancel()
-            await asyncio.wait([answers])
-            for each in (writer, behind):
-                each.transport.abort()
-                self._writers.discard(each)
+            finally:
+                answers.cancel()
+                behind.transport.abort()
+                await asyncio.wait([answers])
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
         finally:
+            writer.transport.abort()
             self._pumps.discard(pump)
 
     async def _requests(
@@ -222,13 +243,22 @@ class _Front:
         writer.transport.abort()
 
     def _created(self, frame: bytes) -> bytes:
-        """The answer to a request for one topic, in version 4 of it."""
-        at = 8 + 2 + unpack_from(">h", frame, 8)[0]
-        (length,) = unpack_from(">h", frame, at + 4)
-        name = frame[at + 6 : at + 6 + length]
-        partitions, _ = unpack_from(">ih", frame, at + 6 + length)
-        code = self._make(name.decode(), partitions)  # type: ignore[operator]
-        return pack(">iih", 0, 1, length) + name + pack(">hh", _ALREADY_EXISTS if code else 0, -1)
+        """The answer to a request for one topic without assignments, in version 4 of it."""
+        at = 8 + 2 + unpack_from(">h", frame, 8)[0] + 4
+        name, at = _text(frame, at)
+        partitions, replicas, _, count = unpack_from(">ihii", frame, at)
+        at, config = at + 14, {}
+        for _ in range(count):
+            key, at = _text(frame, at)
+            config[key], at = _text(frame, at)
+        self.made.append(NewTopic(name, partitions, replicas, config))
+        code = _ALREADY_EXISTS if self._make(name, partitions) else 0
+        return pack(">iih", 0, 1, len(name)) + name.encode() + pack(">hh", code, -1)
+
+
+def _text(frame: bytes, at: int) -> tuple[str, int]:
+    end = at + 2 + unpack_from(">h", frame, at)[0]
+    return frame[at + 2 : end].decode(), end
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

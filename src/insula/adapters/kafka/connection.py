@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from insula.adapters.kafka.faults import ALL_BROKERS_DOWN, TIMED_OUT, error_of, 
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+_SILENT = logging.Logger("librdkafka")
+_SILENT.disabled = True  # what goes wrong is told as an error, and not also to stderr
 
 _LOOK_SECONDS = 0.05
 _THREADS = 32
@@ -45,7 +49,8 @@ class KafkaConnection:
         milliseconds = int(self.timeout_seconds * 1000)
         return {
             "client.id": "insula",
-            "log_level": 2,  # what goes wrong is told as an error, and not also by the library to stderr
+            "log_level": 2,
+            "logger": _SILENT,
             "socket.timeout.ms": max(10, milliseconds),
             "socket.connection.setup.timeout.ms": max(1000, milliseconds),
             "reconnect.backoff.ms": 50,

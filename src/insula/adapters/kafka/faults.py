@@ -16,6 +16,13 @@ _TRANSPORT: Final = KafkaError._TRANSPORT  # noqa: SLF001
 _RESOLVE: Final = KafkaError._RESOLVE  # noqa: SLF001
 _AUTHENTICATION: Final = KafkaError._AUTHENTICATION  # noqa: SLF001
 
+_CONSEQUENCES: Final = (
+    KafkaError._FATAL,  # noqa: SLF001
+    KafkaError._GAPLESS_GUARANTEE,  # noqa: SLF001
+    KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
+    KafkaError._PURGE_QUEUE,  # noqa: SLF001
+)
+
 _UNREACHABLE = (ALL_BROKERS_DOWN, TIMED_OUT, _TRANSPORT, _RESOLVE)
 _REFUSED = (_AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.UNSUPPORTED_SASL_MECHANISM)
 _FORBIDDEN = (
@@ -39,6 +46,11 @@ def is_unreachable(error: KafkaError) -> bool:
 def is_cut_off(error: KafkaError) -> bool:
     """Whether a client that hears this gets no answer any more. It hears so only once until a broker is back."""
     return error.fatal() or error.code() in (ALL_BROKERS_DOWN, *_REFUSED)
+
+
+def is_consequence(error: KafkaError) -> bool:
+    """Whether a message was given up because of another one."""
+    return error.code() in _CONSEQUENCES
 
 
 def refusal(error: KafkaError, address: str, doing: str) -> Exception:

@@ -1,55 +1,64 @@
 """Which number each message of a source has in its topic, and which of them are there already. Pure.
 
-Kafka does not know a message again by its id. So every message carries its number: how many there were with it. Those
-that lie last in the partitions tell how far the topic is filled, and which messages need not be sent again.
+Kafka does not know a message again by its id. So every message carries its number: how many there were with it; and up
+to which number everything was stored when it was sent. Those that lie last in the partitions tell how far the topic is
+filled, and which messages need not be sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from insula.messages import Envelope
 from insula.messaging.transport import partition_of
 
 TOGETHER = 256
-"""So many messages are on their way at a time: no number that is missing lies further back than that."""
+"""So many messages are on their way at a time: none that is missing lies further back in its partition than that."""
 
 _REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A message that is to be sent."""
+    """A message that is to be sent. Parameters: `after`, the number up to which everything is stored."""
 
     envelope: Envelope
     partition: int
     number: int
+    after: int
 
 
-def without_gap(numbers: Mapping[str, int]) -> int:
-    """Up to which number everything is stored, given those that lie last in each partition (id -> number).
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The messages that lie last in each partition.
+
+    Parameters: `numbers`, message id -> number; `after`, the highest number up to which one of them says that
+    everything is stored.
 
     The brokers store the messages of one partition in their order, but those of two partitions as they please. So when
     the last that were sent were not all stored, some are missing below the highest number.
     """
-    highest = max(numbers.values(), default=0)
-    there, reached = set(numbers.values()), max(0, highest - TOGETHER)
-    while reached + 1 in there:
-        reached += 1
-    return reached
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    after: int = 0
+
+    @property
+    def stored(self) -> int:
+        """Up to which number everything is stored."""
+        there, reached = set(self.numbers.values()), self.after
+        while reached + 1 in there:
+            reached += 1
+        return reached
 
 
 class Numbering:
-    """Gives numbers to messages.
+    """Gives numbers to messages. Parameters: `recent`, what the topic has."""
 
-    Parameters: `recent`, the messages that lie last in each partition (id -> number).
-    """
-
-    def __init__(self, recent: Mapping[str, int]) -> None:
-        self.stored = without_gap(recent)
+    def __init__(self, recent: Recent) -> None:
+        self.stored = recent.stored
         """So many messages were ever stored, without a gap."""
-        latest = sorted(recent.items(), key=lambda each: each[1])[-_REMEMBERED:]
+        latest = sorted(recent.numbers.items(), key=lambda each: each[1])[-_REMEMBERED:]
         self._recent = dict(latest)
         self._sent: set[int] = set()
 
@@ -68,7 +77,7 @@ class Numbering:
                 continue
             number += 1
             sent.add(partition)
-            planned.append(Numbered(envelope, partition, number))
+            planned.append(Numbered(envelope, partition, number, self.stored))
         return planned, number
 
     def done(self, planned: Sequence[Numbered], stored: int) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from insula.adapters.kafka.connection import KafkaConnection
-from insula.adapters.kafka.faults import TIMED_OUT, error_of, is_cut_off, wrong_settings
+from insula.adapters.kafka.faults import TIMED_OUT, error_of, is_consequence, is_cut_off, wrong_settings
 from insula.adapters.kafka.numbering import TOGETHER, Numbered, Numbering
-from insula.adapters.kafka.tail import NUMBER_HEADER, Tail
+from insula.adapters.kafka.tail import AFTER_HEADER, NUMBER_HEADER, Tail
 from insula.kernel.errors import Failure, Unavailable
 from insula.messages import Envelope, to_cloudevent
 
 _POLL_SECONDS = 0.05
+_LAST_WORDS = 4
 _CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 
 SETTINGS: Mapping[str, Any] = {
@@ -140,8 +141,8 @@ class _Batch:
         self._is_stopped = True
 
     def fail(self, error: Exception) -> None:
-        """Nothing more of it will be stored. What a person can do something about is told rather than anything else."""
-        if self._failure is None or isinstance(error, Failure):
+        """Nothing more of it will be stored. The cause is told rather than what it led to, whichever comes first."""
+        if self._failure is None or (_is_consequence(self._failure) and not _is_consequence(error)):
             self._failure = error
 
     def deliver(self, producer: Producer) -> None:
@@ -155,14 +156,18 @@ class _Batch:
         except KafkaException as error:
             self.fail(error)
         if self._left:
-            self.fail(KafkaException(KafkaError(TIMED_OUT, "no answer to what was published")))
+            if self._failure is None:
+                self.fail(KafkaException(KafkaError(TIMED_OUT, "no answer to what was published")))
             producer.purge()
-            producer.poll(0)
+            for _ in range(_LAST_WORDS):
+                if self._left:
+                    producer.poll(_POLL_SECONDS)
         if self._failure is not None:
             raise self._failure
 
     def _produce(self, producer: Producer, index: int, each: Numbered) -> None:
         envelope, data = each.envelope, to_cloudevent(each.envelope)
+        numbers = [(NUMBER_HEADER, str(each.number).encode()), (AFTER_HEADER, str(each.after).encode())]
 
         def answered(error: KafkaError | None, message: Message) -> None:
             self._left -= 1
@@ -174,7 +179,7 @@ class _Batch:
         try:
             producer.produce(
                 self._topic, data, None if envelope.subject is None else envelope.subject.encode(), each.partition,
-                on_delivery=answered, headers=[_CONTENT_TYPE, (NUMBER_HEADER, str(each.number).encode())],
+                on_delivery=answered, headers=[_CONTENT_TYPE, *numbers],
             )  # fmt: skip
         except KafkaException as error:
             self.fail(self._refused(error_of(error), envelope, len(data)))
@@ -187,3 +192,8 @@ class _Batch:
                 "after it waits"
             )
         return KafkaException(error)
+
+
+def _is_consequence(error: Exception) -> bool:
+    """Whether something was only given up because of something else."""
+    return isinstance(error, KafkaException) and is_consequence(error_of(error))

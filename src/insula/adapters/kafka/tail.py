@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from insula.adapters.kafka.channels import Channels, Topic
 from insula.adapters.kafka.connection import KafkaConnection
 from insula.adapters.kafka.faults import END_OF_PARTITION, TIMED_OUT, is_cut_off
-from insula.adapters.kafka.numbering import TOGETHER
+from insula.adapters.kafka.numbering import TOGETHER, Recent
 
-NUMBER_HEADER = "insula-number"
+NUMBER_HEADER, AFTER_HEADER = "insula-number", "insula-after"
 _POLL_SECONDS = 0.05
 
 
@@ -29,11 +29,11 @@ _decode = msgspec.json.Decoder(_Known).decode
 class Tail:
     """What lies last in a topic.
 
-    Parameters: `ends`, partition -> the offset after its last message; `recent`, message id -> its number.
+    Parameters: `ends`, partition -> the offset after its last message.
     """
 
     ends: Mapping[int, int]
-    recent: Mapping[str, int]
+    recent: Recent
 
 
 async def read_tail(connection: KafkaConnection, channels: Channels, topic: Topic) -> Tail:
@@ -44,7 +44,7 @@ async def read_tail(connection: KafkaConnection, channels: Channels, topic: Topi
     ends, first = await channels.ends(topic), await channels.ends(topic, first=True)
     starts = {each: max(first[each], end - TOGETHER) for each, end in ends.items() if end > first[each]}
     if not starts:
-        return Tail(ends, {})
+        return Tail(ends, Recent())
     reading = _Reading(topic, starts, ends)
     settings = connection.client_settings(
         {
@@ -67,6 +67,8 @@ class _Reading:
         self._starts = starts
         self._ends = ends
         self._missing = set(starts)
+        self._numbers: dict[str, int] = {}
+        self._after = 0
         self._failed: KafkaError | None = None
         self._is_stopped = False
 
@@ -77,29 +79,26 @@ class _Reading:
     def stop(self) -> None:
         self._is_stopped = True
 
-    def run(self, settings: dict[str, Any]) -> Mapping[str, int]:
-        recent: dict[str, int] = {}
+    def run(self, settings: dict[str, Any]) -> Recent:
         consumer = Consumer(settings)
         try:
             consumer.assign([TopicPartition(self._topic.name, each, at) for each, at in self._starts.items()])
             while self._missing and self._failed is None and not self._is_stopped:
                 message = consumer.poll(_POLL_SECONDS)
                 if message is not None:
-                    self._take(message, recent)
+                    self._take(message)
         finally:
             consumer.close()
         if self._failed is not None:
             raise KafkaException(self._failed)
         if self._missing:
             raise KafkaException(KafkaError(TIMED_OUT, f"the end of {self._topic.name} could not be read in time"))
-        return recent
+        return Recent(self._numbers, self._after)
 
-    def _take(self, message: Message, recent: dict[str, int]) -> None:
+    def _take(self, message: Message) -> None:
         error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
         if error is None:
-            number = number_of(message)
-            if number is not None:
-                recent[_id_of(message)] = number
+            self._note(message)
             offset += 1
         elif error.code() != END_OF_PARTITION:
             self._failed = error
@@ -107,10 +106,16 @@ class _Reading:
         if offset >= self._ends[partition]:
             self._missing.discard(partition)
 
+    def _note(self, message: Message) -> None:
+        """Nothing of what Insula did not send."""
+        headers = dict(message.headers() or ())
+        number, after = _integer(headers.get(NUMBER_HEADER)), _integer(headers.get(AFTER_HEADER))
+        if number is not None and after is not None:
+            self._numbers[_id_of(message)] = number
+            self._after = max(self._after, after)
 
-def number_of(message: Message) -> int | None:
-    """The number of a message; None for one that Insula did not send."""
-    value = dict(message.headers() or ()).get(NUMBER_HEADER)
+
+def _integer(value: object) -> int | None:
     return int(value) if isinstance(value, bytes) and value.isdigit() else None
 
 
