@@ -1,4 +1,4 @@
-"""Order per key, and nothing lost or stored twice, through answers that are cut off, brokers that stop, and restarts."""
+"""Order per key, nothing lost and nothing stored twice: through cut off answers, brokers that stop, and restarts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_who_may_not_publish_is_told_and_nothing_was_stored(cluster: MockK
     async with connected(cluster, "forbidden") as transport:
         await transport.open("source", [])
         cluster.refuse(PRODUCE, TOPIC_FORBIDDEN)
-        with pytest.raises(ConfigurationError, match="publishing to the topic forbidden-source: .* allow it to this"):
+        with pytest.raises(ConfigurationError, match=r"publishing to the topic forbidden-source: .* allow it to this"):
             await transport.publish("source", [message(1)])
         assert await published(transport, 1, 1) == 1
     assert stored(cluster, "forbidden-source") == [1]

@@ -18,7 +18,7 @@ from insula.adapters.kafka.faults import ALL_BROKERS_DOWN, TIMED_OUT, error_of, 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_SILENT = logging.Logger("librdkafka")
+_SILENT = logging.getLogger("insula.kafka.librdkafka")
 _SILENT.disabled = True  # what goes wrong is told as an error, and not also to stderr
 
 _LOOK_SECONDS = 0.05

@@ -38,6 +38,11 @@ def error_of(caught: KafkaException) -> KafkaError:
     return error
 
 
+def described(caught: Exception) -> str:
+    """Any error in one line."""
+    return error_of(caught).str() if isinstance(caught, KafkaException) else f"{type(caught).__name__}: {caught}"
+
+
 def is_unreachable(error: KafkaError) -> bool:
     """Whether no broker has answered."""
     return error.code() in _UNREACHABLE

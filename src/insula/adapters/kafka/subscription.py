@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from insula.adapters.kafka.channels import Channels, Topic
 from insula.adapters.kafka.connection import KafkaConnection
-from insula.adapters.kafka.faults import error_of, is_cut_off, is_unreachable
+from insula.adapters.kafka.faults import described, error_of, is_cut_off, is_unreachable
 from insula.adapters.kafka.progress import Progress
 from insula.kernel.errors import Unavailable
 from insula.messages import MessageInvalid, from_cloudevent
@@ -160,8 +160,8 @@ class KafkaSubscription:
                 self._follow(consumer)
             finally:
                 consumer.close()
-        except KafkaException as error:
-            self.end(error_of(error).str())
+        except Exception as error:  # whatever it is, nobody may wait for what this thread will not bring
+            self.end(described(error))
         finally:
             self._tell(self._finished)
 
@@ -206,9 +206,10 @@ class KafkaSubscription:
         partition, offset = message.partition() or 0, message.offset() or 0
         with self._changed:
             progress = self._progress[partition]
-            if not progress.given(offset):
-                self._ended = self._ended or _ANEW
-                return None
+            is_next = progress.given(offset)
+        if not is_next:
+            self.end(_ANEW)
+            return None
         try:
             return Delivery(from_cloudevent(message.value() or b""), partition, Receipt(self, offset))
         except MessageInvalid as error:

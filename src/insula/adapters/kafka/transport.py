@@ -10,6 +10,7 @@ from typing import Any
 from insula.adapters.kafka.addresses import servers_of
 from insula.adapters.kafka.channels import ChannelOptions, Channels, Topic
 from insula.adapters.kafka.connection import KafkaConnection
+from insula.adapters.kafka.keeping import PlaceKeeper
 from insula.adapters.kafka.outlet import SETTINGS, Outlet
 from insula.adapters.kafka.subscription import KafkaSubscription
 from insula.adapters.kafka.tail import read_tail
@@ -66,6 +67,7 @@ class KafkaTransport:
         self._options = ChannelOptions(prefix, partitions, replicas, retention)
         self._connection = KafkaConnection(servers_of(servers), settings, timeout_seconds)
         self._channels = Channels(self._connection, self._options)
+        self._keeper = PlaceKeeper(self._channels)
         self._outlets: dict[str, Outlet] = {}
         self._subscriptions: set[KafkaSubscription] = set()
 
@@ -87,6 +89,7 @@ class KafkaTransport:
         with self._connection.told(f"opening the topic {self._options.topic(source)}"):
             topic = await self._channels.ensure(source)
             await self._channels.keep(topic, receivers)
+            self._keeper.watch(topic, receivers)
             return Channel(f"{topic.name} {topic.id}", await self._reached(source, topic))
 
     async def _reached(self, source: str, topic: Topic) -> int:
@@ -113,6 +116,7 @@ class KafkaTransport:
         with self._connection.told(f"subscribing {receiver} to the topic {self._options.topic(source)}"):
             topic = await self._channels.ensure(source)
             starts = await self._channels.begin(topic, receiver, begin)
+        self._keeper.watch(topic, [receiver])
         subscription = KafkaSubscription(
             self._connection, self._channels, topic, receiver, starts, arrived, window
         )  # fmt: skip
@@ -123,6 +127,7 @@ class KafkaTransport:
 
     async def close(self) -> None:
         """Let go of the brokers, and end every subscription."""
+        await self._keeper.close()
         subscriptions, self._subscriptions = self._subscriptions, set()
         if subscriptions:
             await asyncio.gather(*[each.close() for each in subscriptions])
