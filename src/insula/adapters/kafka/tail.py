@@ -37,36 +37,29 @@ class Tail:
 
 
 async def read_tail(connection: KafkaConnection, channels: Channels, topic: Topic) -> Tail:
-    """The last messages of each partition, as many as may have been on their way at a time.
-
-    Raises KafkaException.
-    """
-    ends, first = await channels.ends(topic), await channels.ends(topic, first=True)
-    starts = {each: max(first[each], end - TOGETHER) for each, end in ends.items() if end > first[each]}
-    if not starts:
-        return Tail(ends, Recent())
-    reading = _Reading(topic, starts, ends)
+    """The last messages of each partition, as many as may have been on their way at a time. Raises KafkaException."""
+    first, ends = await channels.ends(topic, first=True), await channels.ends(topic)
+    reading = _Reading(topic, {each: max(first[each], end - TOGETHER) for each, end in ends.items()})
     settings = connection.client_settings(
         {
             "group.id": f"{topic.name}-tail",  # never committed to
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 10,
         },
         reading.heard,
     )
-    recent = await connection.within(lambda: reading.run(settings), reading.stop)
-    return Tail(ends, recent)
+    return await connection.within(lambda: reading.run(settings), reading.stop)
 
 
 class _Reading:
-    """Reads until the end of each partition, on a thread."""
+    """Reads to the end of each partition, wherever that is by then, on a thread."""
 
-    def __init__(self, topic: Topic, starts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    def __init__(self, topic: Topic, starts: Mapping[int, int]) -> None:
         self._topic = topic
         self._starts = starts
-        self._ends = ends
-        self._missing = set(starts)
+        self._ends: dict[int, int] = {}
         self._numbers: dict[str, int] = {}
         self._after = 0
         self._failed: KafkaError | None = None
@@ -79,32 +72,31 @@ class _Reading:
     def stop(self) -> None:
         self._is_stopped = True
 
-    def run(self, settings: dict[str, Any]) -> Recent:
+    def run(self, settings: dict[str, Any]) -> Tail:
         consumer = Consumer(settings)
         try:
             consumer.assign([TopicPartition(self._topic.name, each, at) for each, at in self._starts.items()])
-            while self._missing and self._failed is None and not self._is_stopped:
+            while len(self._ends) < len(self._starts) and self._failed is None and not self._is_stopped:
                 message = consumer.poll(_POLL_SECONDS)
                 if message is not None:
                     self._take(message)
         finally:
             consumer.close()
+        if self._failed is None and len(self._ends) < len(self._starts):
+            self._failed = KafkaError(TIMED_OUT, f"the end of {self._topic.name} could not be read in time")
         if self._failed is not None:
             raise KafkaException(self._failed)
-        if self._missing:
-            raise KafkaException(KafkaError(TIMED_OUT, f"the end of {self._topic.name} could not be read in time"))
-        return Recent(self._numbers, self._after)
+        return Tail(self._ends, Recent(self._numbers, self._after))
 
     def _take(self, message: Message) -> None:
         error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
         if error is None:
+            self._ends.pop(partition, None)  # it has grown
             self._note(message)
-            offset += 1
-        elif error.code() != END_OF_PARTITION:
+        elif error.code() == END_OF_PARTITION:
+            self._ends[partition] = offset
+        else:
             self._failed = error
-            return
-        if offset >= self._ends[partition]:
-            self._missing.discard(partition)
 
     def _note(self, message: Message) -> None:
         """Nothing of what Insula did not send."""
