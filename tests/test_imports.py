@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "insula.messaging.bus": MSGSPEC | SQLALCHEMY,
     "insula.messaging.transport": MSGSPEC,
     "insula.adapters.sqlite.database": MSGSPEC | SQLALCHEMY,
+    "insula.adapters.kafka.transport": MSGSPEC | {"confluent_kafka"},
     "insula.adapters.http.neighbours": MSGSPEC,
     "insula.adapters.memory.transport": MSGSPEC,
     "insula.runtime.local.nats": MSGSPEC | SQLALCHEMY,

@@ -85,6 +85,11 @@ def test_addresses_become_settings_and_keep_their_secrets() -> None:
     }
 
 
+def test_the_transport_of_the_documents() -> None:
+    transport = KafkaTransport("kafka://10.0.0.1:9092,10.0.0.2:9092", prefix="shop", replicas=3)
+    assert transport.partitions == 16
+
+
 def test_several_addresses_may_stand_in_one_text() -> None:
     assert servers_of("kafka://a:1, b:2").settings == {"bootstrap.servers": "a:1,b:2"}
     assert servers_of("kafka://[::1]:1").settings == {"bootstrap.servers": "[::1]:1"}
