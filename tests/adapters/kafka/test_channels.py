@@ -15,12 +15,13 @@ from contracts.transport.reading import message, positions, reading
 from insula.adapters.kafka.transport import KafkaTransport
 from insula.kernel.errors import ConfigurationError, Failure, Unavailable
 from insula.messaging.transport import Delivery
-from support.kafka import MockKafka, NewTopic
+from support.kafka import MockKafka
+from support.kafka_front import NewTopic
 
 
 def committed(cluster: MockKafka, topic: str, group: str) -> tuple[int, str]:
     """What Kafka remembers of a group in the first partition: offset and note."""
-    settings = {"bootstrap.servers": cluster.url.removeprefix("kafka://"), "group.id": group, "log_level": 2}
+    settings = {"bootstrap.servers": cluster.bootstrap, "group.id": group, "log_level": 2}
     consumer = Consumer(settings)
     (found,) = consumer.committed([TopicPartition(topic, 0)], 5)
     consumer.close()
@@ -29,7 +30,7 @@ def committed(cluster: MockKafka, topic: str, group: str) -> tuple[int, str]:
 
 def commit(cluster: MockKafka, group: str, place: TopicPartition) -> None:
     """Set a group somewhere, as the tools of Kafka do."""
-    settings = {"bootstrap.servers": cluster.url.removeprefix("kafka://"), "group.id": group, "log_level": 2}
+    settings = {"bootstrap.servers": cluster.bootstrap, "group.id": group, "log_level": 2}
     consumer = Consumer(settings)
     consumer.commit(offsets=[place], asynchronous=False)
     consumer.close()
@@ -58,6 +59,16 @@ async def test_another_number_of_partitions_is_refused(kafka_cluster: MockKafka)
         await transport.open("source", [])
     async with connected(kafka_cluster, "sixteen", partitions=8) as transport:
         with pytest.raises(ConfigurationError, match="sixteen-source has 16 partitions, not 8"):
+            await transport.open("source", [])
+
+
+async def test_a_topic_that_is_compacted_is_refused(kafka_cluster: MockKafka) -> None:
+    async with connected(kafka_cluster, "compacted") as transport:
+        await transport.open("source", [])
+        kafka_cluster.configured["compacted-source"] = {"cleanup.policy": "compact,delete"}
+        with pytest.raises(
+            ConfigurationError, match=r"compacted-source is compacted, .* set its cleanup.policy to delete"
+        ):
             await transport.open("source", [])
 
 
@@ -170,7 +181,7 @@ async def test_what_is_no_message_of_ours_is_passed_over_and_told(
 ) -> None:
     caplog.set_level(logging.ERROR)
     async with connected(kafka_cluster, "foreign") as transport, reading(transport) as reader:
-        producer = Producer({"bootstrap.servers": kafka_cluster.url.removeprefix("kafka://"), "log_level": 2})
+        producer = Producer({"bootstrap.servers": kafka_cluster.bootstrap, "log_level": 2})
         producer.produce("foreign-source", b"hello", partition=0)
         producer.flush()
         await transport.publish("source", [message(1)])

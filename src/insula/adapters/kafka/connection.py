@@ -68,7 +68,7 @@ class KafkaConnection:
 
         A client says only once that it has lost every broker, so one that has is not asked again.
         """
-        if self._asker is None or self._asker.is_cut_off:
+        if self._asker is None or self._asker.was_cut_off():
             self._discard(self._asker)
             self._asker = _Asker(self)
         asker = self._asker
@@ -122,7 +122,7 @@ class _Asker:
     """A client that asks, and what it has heard of its brokers."""
 
     def __init__(self, connection: KafkaConnection) -> None:
-        self.is_cut_off = False
+        self._is_cut_off = False
         self._trouble: KafkaError | None = None
         self._timeout_seconds = connection.timeout_seconds
         try:
@@ -130,9 +130,14 @@ class _Asker:
         except KafkaException as error:
             raise wrong_settings(error) from None
 
+    def was_cut_off(self) -> bool:
+        """Whether something has happened since it was last asked."""
+        self._admin.poll(0)
+        return self._is_cut_off
+
     def _heard(self, error: KafkaError) -> None:
         if is_cut_off(error):
-            self.is_cut_off = True
+            self._is_cut_off = True
         if error.code() != ALL_BROKERS_DOWN:  # which says less than what came before it
             self._trouble = error
 
@@ -146,7 +151,7 @@ class _Asker:
             while waiting:
                 _, waiting = await asyncio.wait(waiting, timeout=_LOOK_SECONDS)
                 self._admin.poll(0)
-                if waiting and (self.is_cut_off or loop.time() >= until):
+                if waiting and (self._is_cut_off or loop.time() >= until):
                     none = KafkaError(TIMED_OUT, f"no answer in {self._timeout_seconds:g} s")
                     raise KafkaException(self._trouble or none)
             return {key: _answer(future) for key, future in asked.items()}

@@ -47,6 +47,7 @@ class Outlet:
         self._numbering: Numbering | None = None
         self._ends: dict[int, int] = {}
         self._producer: Producer | None = None
+        self._was_cut_off = False
         self._topic_id = ""
         self._batch: _Batch | None = None
 
@@ -79,12 +80,9 @@ class Outlet:
         return self._numbering
 
     async def _send(self, planned: Sequence[Numbered]) -> None:
-        batch = _Batch(self._topic, planned)
+        producer, batch = self._ready_producer(), _Batch(self._topic, planned)
         self._batch = batch
         try:
-            if self._producer is None:
-                self._producer = self._new_producer()
-            producer = self._producer
             await self._connection.within(lambda: batch.deliver(producer), batch.stop)
             self._check(planned, batch.offsets)
         except BaseException:
@@ -93,14 +91,25 @@ class Outlet:
         finally:
             self._batch = None
 
-    def _new_producer(self) -> Producer:
-        try:
-            return Producer(self._connection.client_settings(SETTINGS, self._heard))
-        except KafkaException as error:
-            raise wrong_settings(error) from None
+    def _ready_producer(self) -> Producer:
+        """A producer that was not cut off while it had nothing to send: it would not tell again that it is."""
+        if self._producer is not None:
+            self._producer.poll(0)
+            if self._was_cut_off:
+                self._let_go()
+        if self._producer is None:
+            self._was_cut_off = False
+            try:
+                self._producer = Producer(self._connection.client_settings(SETTINGS, self._heard))
+            except KafkaException as error:
+                raise wrong_settings(error) from None
+        return self._producer
 
     def _heard(self, error: KafkaError) -> None:
-        if self._batch is not None and is_cut_off(error):
+        if not is_cut_off(error):
+            return
+        self._was_cut_off = True
+        if self._batch is not None:
             self._batch.fail(KafkaException(error))
 
     def _check(self, planned: Sequence[Numbered], offsets: Sequence[int | None]) -> None:
@@ -120,8 +129,11 @@ class Outlet:
     def forget(self) -> None:
         """Whoever publishes next has to read first what the topic has."""
         self._numbering = None
-        clients, self._producer = [self._producer], None
-        if clients[0] is not None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._producer is not None:
+            clients, self._producer = [self._producer], None
             self._connection.let_go(clients)
 
 
