@@ -201,14 +201,17 @@ class Channels:
     async def begin(self, topic: Topic, receiver: str, begin: Begin) -> dict[int, int]:
         """Where a receiver goes on in each partition; where it does not know one, it begins, and that is remembered.
 
-        Of a topic that was made anew it has read nothing, however far it had come in the one before.
+        Of a topic that was made anew it has read nothing, however far it had come in the one before; and of one that
+        has lost its end nobody knows what it has not read.
         """
         known = await self.places(topic, receiver)
-        current = {partition: each.offset for partition, each in known.items() if each.topic_id in ("", topic.id)}
-        if len(current) == topic.partitions:
-            return current
-        first = await self.ends(topic, first=True)
-        new = first if begin == "first" else await self.ends(topic)
+        first, ends = await self.ends(topic, first=True), await self.ends(topic)
+        current = {
+            partition: place.offset
+            for partition, place in known.items()
+            if place.topic_id in ("", topic.id) and place.offset <= ends[partition]
+        }
+        new = first if begin == "first" else ends
         missing = {each: (first if each in known else new)[each] for each in first if each not in current}
         await self.remember(topic, receiver, missing)
         return current | missing

@@ -25,7 +25,7 @@ _log = logging.getLogger("insula.kafka")
 _POLL_SECONDS = 0.05
 _CLOSE_SECONDS = 2.0
 _LOOK_SECONDS = 3.0
-_ANEW = "it was made anew"
+_ANEW = "it was made anew, or has lost its end"
 
 
 @dataclass(frozen=True, slots=True)
