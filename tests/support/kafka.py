@@ -84,6 +84,11 @@ class MockKafka:
         """Topic -> its configuration, for a test to change."""
         return self._topics.configured
 
+    @property
+    def refusals(self) -> dict[str, int]:
+        """Topic -> the error code of the protocol with which its making is refused once."""
+        return self._topics.refusals
+
     def make(self, topic: str, partitions: int) -> int:
         """Make a topic; returns the error code of the protocol, 0 for none."""
         return int(self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1))

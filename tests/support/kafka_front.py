@@ -31,6 +31,8 @@ class Topics:
     def __init__(self, make: Callable[[str, int], int]) -> None:
         self.made: list[NewTopic] = []
         self.configured: dict[str, Mapping[str, str]] = {}
+        self.refusals: dict[str, int] = {}
+        """Topic -> the error code of the protocol with which its making is refused once."""
         self.answers = {_CREATE_TOPICS: self._create, _DESCRIBE_CONFIGS: self._describe}
         self._make = make
 
@@ -43,7 +45,7 @@ class Topics:
             key, at = _text(frame, at)
             config[key], at = _text(frame, at)
         self.made.append(NewTopic(name, partitions, replicas, config))
-        code = _ALREADY_EXISTS if self._make(name, partitions) else 0
+        code = self.refusals.pop(name, 0) or (_ALREADY_EXISTS if self._make(name, partitions) else 0)
         if not code:
             self.configured[name] = config
         return pack(">ii", 0, 1) + _packed(name) + pack(">hh", code, -1)

@@ -18,6 +18,8 @@ from insula.messaging.transport import Delivery
 from support.kafka import MockKafka
 from support.kafka_front import NewTopic
 
+INVALID_REPLICATION_FACTOR = 38
+
 
 def committed(cluster: MockKafka, topic: str, group: str) -> tuple[int, str]:
     """What Kafka remembers of a group in the first partition: offset and note."""
@@ -59,6 +61,13 @@ async def test_another_number_of_partitions_is_refused(kafka_cluster: MockKafka)
         await transport.open("source", [])
     async with connected(kafka_cluster, "sixteen", partitions=8) as transport:
         with pytest.raises(ConfigurationError, match="sixteen-source has 16 partitions, not 8"):
+            await transport.open("source", [])
+
+
+async def test_more_replicas_than_there_are_brokers_is_told(kafka_cluster: MockKafka) -> None:
+    async with connected(kafka_cluster, "many", replicas=9) as transport:
+        kafka_cluster.refusals["many-source"] = INVALID_REPLICATION_FACTOR
+        with pytest.raises(ConfigurationError, match="the topic many-source cannot be made: "):
             await transport.open("source", [])
 
 
