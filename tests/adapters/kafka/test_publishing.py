@@ -123,6 +123,20 @@ async def test_two_that_publish_at_once_notice_each_other(cluster: MockKafka) ->
     assert came == [1, 2, 3]
 
 
+async def test_nothing_goes_to_a_topic_that_was_made_anew_behind_the_back_of_its_source(
+    cluster: MockKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("insula.adapters.kafka.transport._LOOK_SECONDS", 0)
+    async with connected(cluster, "anew") as transport:
+        await published(transport, 1, 2)
+        cluster.delete("anew-source")
+        cluster.make("anew-source", 1)
+        with pytest.raises(Unavailable, match="the topic anew-source was deleted"):
+            await transport.publish("source", [message(3)])
+        assert await published(transport, 1, 3) == 3
+    assert stored(cluster, "anew-source") == [1, 2, 3]
+
+
 class Restarting:
     """A source whose process dies at any moment, and a cluster that is cut off at any moment."""
 

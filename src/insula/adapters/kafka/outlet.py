@@ -7,6 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from insula.adapters.kafka.channels import Topic
 from insula.adapters.kafka.connection import KafkaConnection
 from insula.adapters.kafka.faults import TIMED_OUT, error_of, is_consequence, is_cut_off, wrong_settings
 from insula.adapters.kafka.numbering import TOGETHER, Numbered, Numbering
@@ -40,10 +41,11 @@ class Outlet:
     of them notices by the offsets, and fails.
     """
 
-    def __init__(self, connection: KafkaConnection, topic: str, partitions: int) -> None:
+    def __init__(self, connection: KafkaConnection, name: str) -> None:
+        self.topic: Topic | None = None
+        """Where messages go; None while it is not known what it has."""
         self._connection = connection
-        self._topic = topic
-        self._partitions = partitions
+        self._name = name
         self._numbering: Numbering | None = None
         self._ends: dict[int, int] = {}
         self._producer: Producer | None = None
@@ -51,36 +53,31 @@ class Outlet:
         self._topic_id = ""
         self._batch: _Batch | None = None
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether it is known what the topic has."""
-        return self._numbering is not None
-
-    def reached(self, topic_id: str, tail: Tail) -> int:
+    def reached(self, topic: Topic, tail: Tail) -> int:
         """What the topic has, as somebody has just read; returns how many messages were ever stored."""
-        if topic_id != self._topic_id:
-            self.forget()
-            self._topic_id = topic_id
+        if topic.id != self._topic_id:
+            self._let_go()
+        self.topic, self._topic_id = topic, topic.id
         self._numbering, self._ends = Numbering(tail.recent), dict(tail.ends)
         return self._numbering.stored
 
     async def publish(self, envelopes: Sequence[Envelope]) -> int:
         """Store messages in their order; returns how many were ever stored. Raises `Unavailable` and KafkaException."""
         for begin in range(0, len(envelopes), TOGETHER):
-            numbering = self._sure()
-            planned, stored = numbering.plan(envelopes[begin : begin + TOGETHER], self._partitions)
+            numbering, topic = self._sure()
+            planned, stored = numbering.plan(envelopes[begin : begin + TOGETHER], topic.partitions)
             if planned:
                 await self._send(planned)
             numbering.done(planned, stored)
-        return self._sure().stored
+        return self._sure()[0].stored
 
-    def _sure(self) -> Numbering:
-        if self._numbering is None:
-            raise Unavailable(f"{self._connection.address}: it is not known what the topic {self._topic} has")
-        return self._numbering
+    def _sure(self) -> tuple[Numbering, Topic]:
+        if self._numbering is None or self.topic is None:
+            raise Unavailable(f"{self._connection.address}: it is not known what the topic {self._name} has")
+        return self._numbering, self.topic
 
     async def _send(self, planned: Sequence[Numbered]) -> None:
-        producer, batch = self._ready_producer(), _Batch(self._topic, planned)
+        producer, batch = self._ready_producer(), _Batch(self._name, planned)
         self._batch = batch
         try:
             await self._connection.within(lambda: batch.deliver(producer), batch.stop)
@@ -122,13 +119,13 @@ class Outlet:
             self._ends[each.partition] = expected + 1
             if offset is not None and offset >= 0 and offset != expected:
                 raise Unavailable(
-                    f"{self._connection.address}: partition {each.partition} of {self._topic} was at {offset}, not at "
+                    f"{self._connection.address}: partition {each.partition} of {self._name} was at {offset}, not at "
                     f"{expected}: another process publishes to it, or it was made anew"
                 )
 
     def forget(self) -> None:
         """Whoever publishes next has to read first what the topic has."""
-        self._numbering = None
+        self.topic = self._numbering = None
         self._let_go()
 
     def _let_go(self) -> None:

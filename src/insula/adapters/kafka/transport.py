@@ -20,6 +20,7 @@ from insula.messaging.transport import PARTITIONS, Begin, Channel
 
 RETENTION = timedelta(days=30)
 TIMEOUT_SECONDS = 10.0
+_LOOK_SECONDS = 3.0
 _OURS = (*SETTINGS, "bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "error_cb")
 _ALLOWED_IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -69,6 +70,7 @@ class KafkaTransport:
         self._channels = Channels(self._connection, self._options)
         self._keeper = PlaceKeeper(self._channels)
         self._outlets: dict[str, Outlet] = {}
+        self._looked_at: dict[str, float] = {}
         self._subscriptions: set[KafkaSubscription] = set()
 
     @property
@@ -94,20 +96,32 @@ class KafkaTransport:
 
     async def _reached(self, source: str, topic: Topic) -> int:
         tail = await read_tail(self._connection, self._channels, topic)
-        outlet = self._outlets.setdefault(source, Outlet(self._connection, topic.name, topic.partitions))
-        return outlet.reached(topic.id, tail)
+        self._looked_at[source] = asyncio.get_running_loop().time()
+        return self._outlets.setdefault(source, Outlet(self._connection, topic.name)).reached(topic, tail)
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
         """Store messages in their order."""
         name = self._options.topic(source)
         with self._connection.told(f"publishing to the topic {name}"):
             outlet = self._outlets.get(source)
-            if outlet is None or not outlet.is_sure:
+            if outlet is None or outlet.topic is None:
                 topic = await self._channels.find(source)
                 if topic is None:
                     raise Unavailable(f"{self._connection.address} has no topic {name}")
                 await self._reached(source, topic)
+            else:
+                await self._look_after(source, outlet, outlet.topic)
             return await self._outlets[source].publish(envelopes)
+
+    async def _look_after(self, source: str, outlet: Outlet, topic: Topic) -> None:
+        """Notice a topic that was made anew before anything is sent to it: the first of the log have to come first."""
+        now = asyncio.get_running_loop().time()
+        if now < self._looked_at[source] + _LOOK_SECONDS:
+            return
+        if not await self._channels.is_current(topic):
+            outlet.forget()
+            raise Unavailable(f"{self._connection.address}: the topic {topic.name} was deleted")
+        self._looked_at[source] = now
 
     async def subscribe(
         self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
