@@ -12,6 +12,7 @@ from insula.cli import (
     inspecting,
     letters,
     provisioning,
+    relaying,
     running,
     scaffolding,
     simulating,
@@ -48,6 +49,7 @@ application.command()(running.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)
 application.command()(provisioning.provision)
+application.command()(relaying.relay)
 application.command()(tracing.trace)
 application.add_typer(simulating.simulate, name="simulate")
 application.add_typer(tracing.events, name="events")

@@ -100,6 +100,21 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: dict[str, Processes] = {}
 
 
+class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `insula relay` does by default: `outbox`, like "shop.tables:outbox", is emptied into `to`.
+
+    `database` is its address as SQLAlchemy takes it. Another relay goes on `lease_seconds` after one has died; what was
+    sent stays in the table for `kept_days`.
+    """
+
+    outbox: str = ""
+    database: str = ""
+    to: str = ""
+    poll_seconds: _Positive = 0.5
+    lease_seconds: Annotated[float, msgspec.Meta(ge=1)] = 10.0
+    kept_days: _Positive = 7.0
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured. `system` is what the command line is about by default."""
 
@@ -107,6 +122,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     delivery: Delivery = Delivery()
     store: Store = Store()
+    relay: Relay = Relay()
     topology: dict[str, Topology] = {}
 
 
