@@ -37,7 +37,7 @@ def test_a_relay_says_where_messages_go_and_stops_cleanly(shop_engine: Engine, t
             wait_until(lambda: receiver.arrived == [1, 2], relay)
             assert relay.stop() == 0
     told = relay.told
-    assert "insula_outbox in " in told
+    assert "outbox in " in told
     assert f"goes to {url}\n" in told
     assert told.endswith("stopping: what is on its way ends first\n2 sent to " + url + "\nstopped\n")
     assert "quoted" not in told  # the password of the tests' database
@@ -54,12 +54,12 @@ def test_of_two_relays_one_works_and_the_other_takes_over(shop_engine: Engine, t
             second = RelayProcess(shop_engine, url, tmp_path / "second")
             second.start()
             try:
-                wait_until(lambda: "another relay empties insula_outbox; waiting" in second.told, second)
+                wait_until(lambda: "another relay empties outbox; waiting" in second.told, second)
                 first.kill()
                 with shop_engine.begin() as connection:
                     place(connection, 2)
                 wait_until(lambda: receiver.arrived[-1] == 2, second)
-                wait_until(lambda: "taking over insula_outbox" in second.told, second)
+                wait_until(lambda: "taking over outbox" in second.told, second)
                 assert second.stop() == 0
             finally:
                 second.kill()
@@ -99,7 +99,7 @@ def test_what_is_refused_is_shown_retried_and_dropped(tmp_path: Path, database: 
         ((OUTBOX, "--database", "sqlite://", "--to", "kafka://x"), "kafka://x is no destination; give --to"),
         (
             (OUTBOX, "--database", "sqlite://", "--to", "http://127.0.0.1"),
-            "has no table insula_outbox: make it by your",
+            "has no table outbox: make it by your",
         ),
         ((OUTBOX, "--database", "sqlite://", "--to", "celery:app"), "name the application, like celery:shop.tasks:app"),
         ((OUTBOX, "--database", "mysql+nothing://x:secret@y/z", "--status"), "no address that SQLAlchemy knows"),

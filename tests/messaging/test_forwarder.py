@@ -180,7 +180,7 @@ async def test_a_second_relay_waits_until_the_first_has_stopped_or_died(
     put(shop_engine, 1)
     relay = forwarder(shop_engine, kept, clock, announce=told.append)
     await run_for(relay, clock, 25)
-    assert (kept.numbers(), told) == ([], ["another relay empties insula_outbox; waiting to take over"])
+    assert (kept.numbers(), told) == ([], ["another relay empties outbox; waiting to take over"])
     run_out(shop_engine)
     await run_for(forwarder(shop_engine, kept, clock), clock, 5)
     assert kept.numbers() == [1]
@@ -277,7 +277,7 @@ async def test_a_row_that_is_no_cloudevent_is_parked(shop_engine: Engine, clock:
 
 async def test_missing_tables_end_it_with_what_to_do(shop_engine: Engine, clock: VirtualClock) -> None:
     outbox.lease.drop(shop_engine)
-    with pytest.raises(ConfigurationError, match="has no table insula_outbox_lease: make it by your migrations"):
+    with pytest.raises(ConfigurationError, match="has no table outbox_lease: make it by your migrations"):
         await clock.run(forwarder(shop_engine, Kept(), clock).run())
 
 

@@ -22,11 +22,11 @@ class Inbox:
 
     Parameters: `metadata`, to which the table is added, so that migrations see it; `kept`, how long `prune` leaves a
     mark, in seconds or as a timedelta: longer than a message may come again (default 30 days); `name` of the table
-    (default "insula_taken"). On PostgreSQL and SQLite.
+    (default "inbox"). On PostgreSQL and SQLite.
     """
 
     def __init__(
-        self, metadata: MetaData, *, kept: float | timedelta = timedelta(days=30), name: str = "insula_taken"
+        self, metadata: MetaData, *, kept: float | timedelta = timedelta(days=30), name: str = "inbox"
     ) -> None:
         self._kept = kept if isinstance(kept, timedelta) else timedelta(seconds=kept)
         if self._kept <= timedelta():

@@ -7,7 +7,7 @@ is carried on by `insula relay`.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     BigInteger,
@@ -34,28 +34,32 @@ from insula.kernel.ids import Uuid7
 from insula.messages import Command, Envelope, Event, key_of, kind_of, to_cloudevent
 from insula.messaging.outgoing import encoded
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.orm import Session
-
 WAITING, DELAYED, PARKED, BEHIND, SENT, DROPPED = "waiting", "delayed", "parked", "behind", "sent", "dropped"
 """The states of a message in an outbox. One that is delayed or parked holds its key: what follows stays behind it."""
 
 DIALECTS = ("postgresql", "sqlite")
 
 
+class AnySession(Protocol):
+    """What takes entities in: a Session, an AsyncSession, a scoped session, the session of a unit of work."""
+
+    def add(self, entity: object, /) -> None:
+        """Insert an entity when the session is flushed."""
+        ...
+
+
 class Outbox:
     """A table of messages, in the metadata of an application, that are sent once their transaction has committed.
 
     Parameters: `metadata`, to which the tables are added, so that migrations see them; `source`, the name under which
-    the messages are sent (default "application"); `name` of the table (default "insula_outbox"), beside which stands
+    the messages are sent (default "application"); `name` of the table (default "outbox"), beside which stands
     another that ends in "_lease".
 
     On PostgreSQL and SQLite. Messages of one key leave in the order in which their transactions committed: on
     PostgreSQL a transaction that adds one holds a lock on its key from then on, so add last.
     """
 
-    def __init__(self, metadata: MetaData, *, source: str = "application", name: str = "insula_outbox") -> None:
+    def __init__(self, metadata: MetaData, *, source: str = "application", name: str = "outbox") -> None:
         if not source or source.split() != [source]:
             raise ValueError(f"Outbox: source={source!r} must be one word, such as source='shop'")
         self.source = source
@@ -69,7 +73,7 @@ class Outbox:
 
     def add(
         self,
-        session: Session | AsyncSession | Connection,
+        session: AnySession | Connection,
         message: Event | Command[Any],
         *,
         key: str | int | None = None,
