@@ -28,11 +28,11 @@ class Service:
         self.status = status
         self.headers: dict[str, str] = {}
         self.bodies: list[bytes] = []
-        self.types: list[str] = []
+        self.named: list[tuple[str, str]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.read())
-        self.types.append(request.headers["content-type"])
+        self.named.append((request.headers["content-type"], request.headers["idempotency-key"]))
         return web.Response(status=self.status, headers=self.headers)
 
 
@@ -58,7 +58,9 @@ async def test_a_message_arrives_as_a_cloudevent() -> None:
     async with served(service) as destination:
         await destination.send(MESSAGE)
         assert "secret" not in destination.address
-    assert (from_cloudevent(service.bodies[0]), service.types) == (MESSAGE, ["application/cloudevents+json"])
+    assert (from_cloudevent(service.bodies[0]), service.named) == (
+        MESSAGE, [("application/cloudevents+json", '"1"')],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def meaning_of(status: int) -> Meaning:
 
 
 class HttpDestination:
-    """POSTs each message as a CloudEvent in structured mode; 2xx means taken.
+    """POSTs each message as a CloudEvent in structured mode, its id also as Idempotency-Key; 2xx means taken.
 
     Parameters: `url`, which may hold user and password; `concurrency`, how many keys are sent at a time (default 16).
     401, 403 to 405, 408, 425, 429, 502 to 504, a redirect and no answer within 10 seconds mean "not now", whatever the
@@ -55,7 +55,7 @@ class HttpDestination:
         """POST it. Raises `Unavailable`, `Refused`, and `Failure` where this message fails."""
         from aiohttp import ClientError
 
-        headers = {"content-type": _MEDIA_TYPE}
+        headers = {"content-type": _MEDIA_TYPE, "idempotency-key": f'"{message.id}"'}
         if message.traceparent is not None:
             headers["traceparent"] = message.traceparent
         try:
