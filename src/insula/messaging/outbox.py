@@ -10,6 +10,7 @@ import hashlib
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     Connection,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    cast,
     event,
     func,
     insert,
@@ -134,9 +136,10 @@ class Outbox:
         dialect = connection.dialect.name
         if dialect not in DIALECTS:
             raise ConfigurationError(f"an Outbox keeps its order on PostgreSQL and SQLite, not on {dialect}")
-        if dialect == "postgresql":
-            for lock in sorted({self._lock(key) for key in keys if key is not None}):
-                connection.execute(select(func.pg_advisory_xact_lock(lock)))
+        locks = sorted({self._lock(key) for key in keys if key is not None})
+        if dialect == "postgresql" and locks:
+            each = func.unnest(cast(locks, ARRAY(BigInteger))).column_valued("lock")
+            connection.execute(select(func.pg_advisory_xact_lock(each)))
 
     def _lock(self, key: str) -> int:
         digest = hashlib.sha256(f"{self.table.fullname}/{key}".encode()).digest()
