@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from nats import connect
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from insula.cli.main import application
+from insula.runtime.local.nats import LocalNats
 from support.outboxes import place, sqlite_engine, states
 from support.relays import Receiver, RelayProcess, relaying, served, wait_until
 
@@ -42,6 +45,27 @@ def test_a_relay_says_where_messages_go_and_stops_cleanly(shop_engine: Engine, t
     assert told.endswith("stopping: what is on its way ends first\n2 sent to " + url + "\nstopped\n")
     assert "quoted" not in told  # the password of the tests' database
     assert states(shop_engine) == ["sent", "sent"]
+
+
+def test_a_relay_fills_a_stream(tmp_path: Path, nats_server: LocalNats) -> None:
+    async def prepare() -> None:
+        async with await connect(nats_server.url) as client:
+            await client.jetstream().add_stream(name="relayed", subjects=["relayed.>"])
+
+    async def stored() -> list[str]:
+        async with await connect(nats_server.url) as client:
+            last = (await client.jetstream().stream_info("relayed")).state.last_seq
+            found = [await client.jetstream().get_msg("relayed", number) for number in range(1, last + 1)]
+            return [(each.headers or {})["Nats-Msg-Id"] for each in found]
+
+    asyncio.run(prepare())
+    with sqlite_engine(tmp_path / "shop.db") as engine:
+        with engine.begin() as connection:
+            ids = place(connection, 1, 2, 3)
+        with relaying(engine, f"{nats_server.url}/relayed", tmp_path / "output") as relay:
+            wait_until(lambda: states(engine) == ["sent"] * 3, relay)
+            assert relay.stop() == 0
+    assert asyncio.run(stored()) == ids
 
 
 def test_of_two_relays_one_works_and_the_other_takes_over(shop_engine: Engine, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, create_engine, make_url
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, create_engine, event, make_url
 
 from insula.kernel.clock import Clock
 from insula.messages import Envelope, Event
@@ -35,6 +35,7 @@ class OrderPlaced(Event, key="customer"):
 def sqlite_engine(file: Path) -> Iterator[Engine]:
     """A database in a file, with the application's tables."""
     engine = create_engine(f"sqlite:///{file}")
+    event.listen(engine, "connect", lambda connection, _: connection.execute("pragma synchronous = off"))
     TABLES.create_all(engine)
     yield engine
     engine.dispose()

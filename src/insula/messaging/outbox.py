@@ -67,7 +67,6 @@ class Outbox:
         self.source = source
         self.table = _messages(metadata, name)
         self.lease = _lease(metadata, name)
-        self._ids = Uuid7(clock_of_process(), randomness_of_process())
         # A class of its own, so that a session treats a message as it treats an entity: order, savepoints, rollback.
         self._entity: type[Any] = type("OutboxMessage", (), {})
         registry(metadata=metadata).map_imperatively(self._entity, self.table)
@@ -108,11 +107,9 @@ class Outbox:
         kind = kind_of(cls)
         if kind == "query":
             raise TypeError(f"Outbox.add takes an Event or a Command; {cls.__name__} is a Query, whose answer is lost")
-        message_id, now, subject = (
-            self._ids.new(),
-            clock_of_process().now(),
-            key_of(message) if key is None else str(key),
-        )
+        clock, subject = clock_of_process(), key_of(message) if key is None else str(key)
+        # A source of its own for each: web servers and task queues fork, and a shared one could go on alike in two.
+        message_id, now = Uuid7(clock, randomness_of_process()).new(), clock.now()
         envelope = Envelope(
             id=message_id, source=self.source, type=cls.__message_name__, kind=kind, version=cls.__version__,
             subject=subject or None, time=now, data=encoded(message, "Outbox.add"), correlation_id=message_id,
