@@ -35,11 +35,14 @@ class Receiver:
     def __init__(self, engine: Engine, refused: int | None = None) -> None:
         self.engine = engine
         self.refused = refused
+        self.away = False
         self.arrived: list[int] = []
         self._one_writer = Lock()
 
     def take(self, body: bytes) -> int:
         """The status of the answer."""
+        if self.away:
+            return 503
         message = from_cloudevent(body)
         number = number_of(message)
         with self._one_writer, self.engine.begin() as connection:
