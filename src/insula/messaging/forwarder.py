@@ -170,6 +170,7 @@ class Forwarder:
         tidied = await self._tidied(token)
         waiting, more = await self._read(token)
         if not waiting:
+            self._failures = 0
             self._tell()
             return more or tidied
         begun = _Round(_lanes(waiting), self._clock.monotonic() + self._pace.round_seconds)

@@ -18,7 +18,7 @@ from insula.messaging.destination import Refused
 from support.neighbourhood import free_port
 
 MESSAGE = Envelope(
-    id="1", source="shop", type="OrderPlaced", kind="event", version=1, subject="ann", data=b"{}",
+    id="1", source="shop", type="CartFilled", kind="event", version=1, subject="ann", data=b"{}",
     time=datetime(2030, 1, 1, tzinfo=UTC), correlation_id="1", causation_id=None, traceparent=None, caller="anonymous",
 )  # fmt: skip
 _numbers = count(1)
@@ -29,8 +29,8 @@ def application(broker: str = "memory://") -> Celery:
     made = Celery("shop", broker=broker, set_as_current=False)
     made.conf.task_default_queue = f"queue{next(_numbers)}"
 
-    @made.task(name="OrderPlaced", shared=False)
-    def on_order_placed(event: str) -> None:
+    @made.task(name="CartFilled", shared=False)
+    def on_cart_filled(event: str) -> None:
         """Never run here."""
 
     return made
@@ -59,7 +59,7 @@ async def test_a_message_becomes_a_call_of_the_task_of_its_type(celery: Celery) 
     (call,) = queued(celery)
     await destination.close()
     arguments: list[Any] = call.payload[0]
-    assert (call.headers["task"], call.headers["id"]) == ("OrderPlaced", "1")
+    assert (call.headers["task"], call.headers["id"]) == ("CartFilled", "1")
     assert from_cloudevent(arguments[0].encode()) == MESSAGE
 
 
