@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, inspect, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, inspect, or_, select, update
 
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, InsulaError
@@ -193,7 +193,7 @@ class OutboxQueue:
     def status(self, connection: Connection, limit: int = 100) -> Status:
         """What waits, and the first of what could not be sent."""
         table = self._table
-        counts = dict.fromkeys((WAITING, DELAYED, PARKED, BEHIND), 0)
+        counts: dict[str, int] = dict.fromkeys((WAITING, DELAYED, PARKED, BEHIND), 0)
         unsent = or_(table.c.state == WAITING, table.c.state.in_(_HELD))
         query = select(table.c.state, func.count(), func.min(table.c.added_at)).where(unsent).group_by(table.c.state)
         oldest: list[datetime] = []
@@ -225,7 +225,7 @@ class OutboxQueue:
         return held if message_id == "all" else and_(held, self._table.c.id == message_id)
 
 
-def _waiting(row: Row[Any]) -> Waiting:
+def _waiting(row: Any) -> Waiting:
     return Waiting(row.position, row.key, row.attempts, row.message.encode())
 
 
