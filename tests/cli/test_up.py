@@ -78,6 +78,26 @@ def test_a_process_that_is_killed_is_started_again(apart: RunningTopology) -> No
     assert "│ ended with SIGKILL; starting again at once" in apart.said()
 
 
+def test_a_process_that_does_not_answer_is_told_beside_what_the_others_tell(apart: RunningTopology) -> None:
+    file = apart.data / "processes" / "ghost" / "process.json"
+    file.parent.mkdir()
+    gone = {"pid": os.getpid(), "url": f"http://127.0.0.1:{free_ports(1)}", "token": "x", "name": "ghost"}
+    file.write_text(json.dumps(gone))
+    try:
+        status = json_of(apart, "status")
+    finally:
+        file.unlink()
+    assert [each["process"] for each in status["silent"]] == ["ghost"]
+    assert not status["ready"]
+    assert {each["process"] for each in status["modules"]} == {"orders", "loyalty"}
+
+
+def test_the_whole_system_does_not_run_beside_its_parts(apart: RunningTopology) -> None:
+    beside = tool("-m", "insula.cli", "run", "hello:shop", "--directory", str(apart.data), "--port", "0")
+    assert beside.returncode == 2
+    assert "`insula up` runs topology apart" in " ".join(beside.stderr.split())
+
+
 @pytest.mark.parametrize("server", ["nats", "postgres"])
 def test_a_server_that_is_killed_is_started_again(apart: RunningTopology, server: str) -> None:
     found = subprocess.run(

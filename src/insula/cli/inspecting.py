@@ -35,11 +35,23 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
     """
     configuration = configured(config, directory)
     running = processes(Path(configuration.store.directory))
-    found = _together([(process, ask(process, "GET", "/_insula/status")) for process in running])
+    told, silent = list[tuple[Presence, dict[str, Any]]](), list[tuple[str, str]]()
+    for process in running:
+        try:
+            told.append((process, ask(process, "GET", "/_insula/status")))
+        except InsulaError as error:  # whoever asks wants to know of the others all the more
+            silent.append((process.name or str(process.pid), str(error)))
+    if not told:
+        raise InsulaError("; ".join(f"{name}: {reason}" for name, reason in silent))
+    found = _together(told)
+    if silent:
+        found = {**found, "ready": False, "silent": [{"process": name, "reason": reason} for name, reason in silent]}
     if as_json:
         print_json(found)
         return
-    columns = _MODULE_COLUMNS if len(running) == 1 else ("process", *_MODULE_COLUMNS)
+    if silent:
+        show("Processes that do not tell", ("process", "reason"), silent, as_json=False)
+    columns = _MODULE_COLUMNS if len(running) == 1 else ("process", *_MODULE_COLUMNS, "moves_messages")
     show(f"{found['system']}: modules", columns, _cells(found["modules"], columns), as_json=False)
     unpublished = [{**each, "subscriber": "(the broker)"} for each in found["publishers"]]
     behind = [each for each in (*found["relays"], *unpublished) if each["waiting"]]
@@ -54,7 +66,11 @@ def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:
     if len(told) == 1:
         return told[0][1]
     lists = {
-        part: [{"process": process.name, **each} for process, said in told for each in said[part]]
+        part: [
+            {"process": process.name, **each, "moves_messages": said["moves_messages"]}
+            for process, said in told
+            for each in said[part]
+        ]
         for part in ("modules", "relays", "publishers", "subscribers")
     }
     return {"system": told[0][1]["system"], "ready": all(said["ready"] for _, said in told), **lists}

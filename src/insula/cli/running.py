@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -42,6 +43,7 @@ def run(
     configuration = configured(config, directory, host=host, port=port)
     system = find_system(target, configuration)
     _log_to_terminal()
+    from insula.runtime.local.addresses import Addresses
     from insula.runtime.part import part_of
     from insula.runtime.process import serve_system  # the server is not needed by the other commands
 
@@ -49,6 +51,12 @@ def run(
         raise ConfigurationError("--only names a process of a topology; add --topology, such as --topology services")
     if topology is not None and port is not None:
         raise ConfigurationError("--port: the topology says where its processes are reached; write port= there")
+    up = Addresses.running(Path(configuration.store.directory))
+    if topology is None and up is not None:
+        raise ConfigurationError(
+            f"`insula up` runs topology {up.topology} for {configuration.store.directory}, as process {up.pid}: stop "
+            "it first, or name another --directory"
+        )
     part = None if topology is None else part_of(system, configuration, topology, only)
     _run(serve_system(system, configuration, part=part, announce=say))
 

@@ -10,6 +10,7 @@ from insula.messaging.transport import Transport
 from insula.runtime.databases import without_password
 
 _NATS = ("nats", "tls", "ws", "wss")
+_KAFKA = "kafka"
 
 
 def transport_of(address: str, system: str) -> Transport:
@@ -20,9 +21,14 @@ def transport_of(address: str, system: str) -> Transport:
     """
     addresses = [part.strip() for part in address.split(",")]
     scheme = urlsplit(addresses[0]).scheme
+    if scheme == _KAFKA:
+        from insula.adapters.kafka.transport import KafkaTransport
+
+        return KafkaTransport(addresses, prefix=system)
     if scheme not in _NATS:
         raise ConfigurationError(
-            f"transport: {without_password(address)} is no address of a broker; write it like nats://127.0.0.1:4222"
+            f"transport: {without_password(address)} is no address of a broker; write it like nats://127.0.0.1:4222, "
+            "or kafka://127.0.0.1:9092"
         )
     if importlib.util.find_spec("nats") is None:
         raise ConfigurationError("transport needs nats-py, which is not installed: pip install 'insula[nats]'")
