@@ -70,3 +70,11 @@ def shop_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engi
     else:
         with postgres_engine(request.getfixturevalue("postgres_address").url) as engine:
             yield engine
+
+
+@pytest.fixture
+def empty_address(postgres_databases: TestDatabases) -> Iterator[Address]:
+    """The same with nothing in it."""
+    address = asyncio.run(postgres_databases.empty(f"empty_{next(_databases)}"))
+    yield address
+    asyncio.run(postgres_databases.drop(address))

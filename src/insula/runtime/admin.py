@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from insula.kernel.errors import InsulaError
 from insula.messaging.epoch import in_log
 from insula.runtime.application import Application
 from insula.store.database import ParkedState
@@ -93,6 +94,14 @@ async def status_of(application: Application) -> Status:
     return Status(application.system.name, application.ready, modules, relays, publishers, subscribers)
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What an extraction is asked for: where to, or whether the source goes at its end."""
+
+    address: str = ""
+    password_file: str = ""
+    remove: bool = False
+
+
 class Admin:
     """The admin routes of one running application. Parameters: `token`, which every request must carry."""
 
@@ -105,6 +114,8 @@ class Admin:
         return [
             Route("/_insula/status", self._status, methods=["GET"]),
             Route("/_insula/dead-letters/{module}/{action}", self._dead_letters, methods=["POST"]),
+            Route("/_insula/extractions/{module}", self._extraction, methods=["GET"]),
+            Route("/_insula/extractions/{module}/{action}", self._extraction, methods=["POST"]),
         ]
 
     def _refused(self, request: Request) -> Response | None:
@@ -132,6 +143,28 @@ class Admin:
         if action == "retry":
             return _answer({"changed": await receiver.revive(sequences)})
         return _answer({"changed": sum([await receiver.drop(sequence) for sequence in sequences])})
+
+    async def _extraction(self, request: Request) -> Response:
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        module, action = request.path_params["module"], request.path_params.get("action")
+        extractions = self._application.extractions
+        if not extractions.knows(module) or action not in (None, "begin", "abort", "back", "finish"):
+            return _answer({"title": "Not Found", "status": 404, "detail": f"no module {module} runs here"}, 404)
+        asked = msgspec.json.decode(await request.body() or b"{}", type=Asked)
+        try:
+            if action == "begin":
+                return _answer(await extractions.begin(module, asked.address, asked.password_file))
+            if action == "abort":
+                return _answer(await extractions.abort(module))
+            if action == "back":
+                return _answer(await extractions.back(module))
+            if action == "finish":
+                return _answer(await extractions.finish(module, remove=asked.remove))
+            return _answer({"progress": extractions.progress(module)})
+        except InsulaError as error:
+            return _answer({"title": type(error).__name__, "status": 409, "detail": str(error)}, 409)
 
 
 def _answer(value: Any, status: int = 200) -> Response:

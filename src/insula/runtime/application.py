@@ -18,6 +18,7 @@ from insula.modules import Assembly, System
 from insula.runtime.background import Background
 from insula.runtime.configuration import Configuration
 from insula.runtime.databases import without_password
+from insula.runtime.extraction.extractions import Extractions
 from insula.runtime.surroundings import Surroundings
 from insula.runtime.tenure import LeasedDatabase, Tenure
 from insula.runtime.wiring import Wired, prepare, wire
@@ -58,6 +59,7 @@ class Application:
         self._wired: Wired | None = None
         self._background: Background | None = None
         self._tenure: Tenure | None = None
+        self._extractions: Extractions | None = None
         self._standing_by: asyncio.Task[None] | None = None
 
     @property
@@ -97,6 +99,10 @@ class Application:
         if self.surroundings.after_wiring is not None:
             self.surroundings.after_wiring(wired)
         self._wired = wired
+        self._extractions = Extractions(
+            {module.name: module for module in wired.modules}, wired.databases, self.configuration.store,
+            self.surroundings, self.directory,
+        )  # fmt: skip
         background = self._background = Background(wired, self.configuration, self.clock, self._unready)
         try:
             for line in await prepare(wired):
@@ -128,6 +134,13 @@ class Application:
         self.ready = False
 
     @property
+    def extractions(self) -> Extractions:
+        """Moves the data of modules."""
+        if self._extractions is None:
+            raise RuntimeError(_NOT_RUNNING)
+        return self._extractions
+
+    @property
     def moves_messages(self) -> bool:
         """Whether this process is the one of those with these modules that moves messages."""
         return self._background is not None and self._background.runs
@@ -140,6 +153,7 @@ class Application:
         What has not ended after `drain_seconds` of [http] is cancelled; it is delivered again next time.
         """
         self.ready = False
+        await self.extractions.close()
         if self._standing_by is not None:
             self._standing_by.cancel()
             await asyncio.wait([self._standing_by])

@@ -56,14 +56,16 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `address` is that of the modules' PostgreSQL databases, such as "postgresql://{module}@127.0.0.1/{module}"; empty
     means SQLite files in `directory`. `password_file` holds a module's password and may have `{module}` in its name; it
-    is read again for each connection. `read_address` is that of a replica, from which the handlers of queries read what
-    was true a moment ago. `connections` is the most that one module has open; `isolation`, of handlers.
+    is read again for each connection. `addresses` names those of single modules that lie elsewhere, also
+    "sqlite:FILE". `read_address` is that of a replica, from which the handlers of queries read what was true a moment
+    ago. `connections` is the most that one module has open; `isolation`, of handlers.
     """
 
     directory: str = ".insula"
     address: str = ""
     password_file: str = ""
     read_address: str = ""
+    addresses: dict[str, str] = {}
     connections: Annotated[int, msgspec.Meta(ge=4)] = 10
     isolation: Literal["serializable", "repeatable read", "read committed"] = "serializable"
     busy_timeout_seconds: _Positive = 5.0

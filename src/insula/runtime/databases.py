@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
-import msgspec
 from sqlalchemy import MetaData
 
 from insula.adapters.sqlite.database import SqliteDatabase
@@ -16,11 +16,14 @@ from insula.adapters.sqlite.records import SqliteRecords
 from insula.adapters.sqlite.sessions import SqliteSession
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.configuration import Store
+from insula.runtime.movable import MovableDatabase
+from insula.runtime.moves import MoveState, move_of
 from insula.runtime.surroundings import Surroundings
 from insula.store.database import Database
 from insula.store.records import Records
 
 _DRIVERS = ("asyncpg", "greenlet")
+_SQLITE = "sqlite:"
 
 
 class ModuleDatabase(Database, Protocol):
@@ -47,6 +50,49 @@ class ModuleDatabase(Database, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the data of a module lies.
+
+    Parameters: `address`, "postgresql://…" or "sqlite:FILE"; empty for the file in the directory of all; a
+    `password_file` for the former.
+    """
+
+    address: str = ""
+    password_file: str = ""
+
+    def __str__(self) -> str:
+        return without_password(self.address)
+
+    def file(self, module: str, directory: Path) -> Path | None:
+        """The SQLite file, None where it is none."""
+        if not self.address:
+            return directory / f"{module}.db"
+        if not self.address.startswith(_SQLITE):
+            return None
+        path = self.address.removeprefix(_SQLITE).replace("{module}", module)
+        return Path(path.removeprefix("//"))
+
+
+def place_of(module: str, store: Store) -> Place:
+    """Where the configuration says that the data of a module lies."""
+    return Place(store.addresses.get(module, store.address), store.password_file)
+
+
+def moved_to(module: str, store: Store, directory: Path) -> Place | None:
+    """Where else it lies by now, since it was moved. Raises ConfigurationError when the configuration contradicts."""
+    move = move_of(directory, module)
+    if move is None or move.state is MoveState.UNDER_WAY:
+        return None
+    place = Place(move.address, move.password_file)
+    if store.addresses.get(module, place.address) != place.address:
+        raise ConfigurationError(
+            f"store.addresses says that the data of {module} lies in {place_of(module, store)}, but it was moved to "
+            f'{place}; write addresses = {{{module} = "{place}"}}'
+        )
+    return place
+
+
 def database_of(
     module: str, store: Store, surroundings: Surroundings, directory: Path, owners: Mapping[str, str]
 ) -> ModuleDatabase:
@@ -54,16 +100,34 @@ def database_of(
 
     Parameters: `directory`, where SQLite files lie; `owners`, table -> module, of tables that lie elsewhere.
     """
-    if store.address:
+    if surroundings.sole_process:  # the simulator moves nothing
+        return opened(module, place_of(module, store), store, surroundings, directory, owners)
+    move = move_of(directory, module)
+
+    def target() -> ModuleDatabase:
+        place = Place() if move is None else Place(move.address, move.password_file)
+        return opened(module, place, store, surroundings, directory, owners)
+
+    place = moved_to(module, store, directory) or place_of(module, store)
+    current = opened(module, place, store, surroundings, directory, owners)
+    return cast("ModuleDatabase", MovableDatabase(module, current, directory, move, target))
+
+
+def opened(
+    module: str, place: Place, store: Store, surroundings: Surroundings, directory: Path, owners: Mapping[str, str]
+) -> ModuleDatabase:
+    """The database at a place, as `database_of`."""
+    file = place.file(module, directory)
+    if file is None:
         from insula.adapters.postgres.database import PostgresDatabase
 
         return PostgresDatabase(
-            _address(module, store), module, surroundings.clock, connections=store.connections,
+            _address(module, place), module, surroundings.clock, connections=store.connections,
             isolation=store.isolation, busy_timeout_seconds=store.busy_timeout_seconds,
             query_timeout_seconds=store.query_timeout_seconds, owners=owners, alone=not surroundings.holder,
-            replica=_replica(module, store),
+            replica=_replica(module, place, store),
         )  # fmt: skip
-    file, committer = directory / f"{module}.db", surroundings.committer
+    committer = surroundings.committer
     common: dict[str, Any] = {
         "busy_timeout_seconds": store.busy_timeout_seconds, "query_timeout_seconds": store.query_timeout_seconds,
         "committer": None if committer is None else committer(module), "threads": surroundings.threads,
@@ -80,11 +144,13 @@ def database_of(
 
 def records_of(module: str, store: Store, directory: Path, *, sole_process: bool) -> Records:
     """A module's data, for looking into. Parameters: `directory`, where SQLite files lie."""
-    if store.address:
+    place = moved_to(module, store, directory) or place_of(module, store)
+    file = place.file(module, directory)
+    if file is None:
         from insula.adapters.postgres.records import PostgresRecords
 
-        return PostgresRecords(_address(module, store), module)
-    return SqliteRecords(directory / f"{module}.db", module, sole_process=sole_process)
+        return PostgresRecords(_address(module, place), module)
+    return SqliteRecords(file, module, sole_process=sole_process)
 
 
 async def provision(modules: Sequence[str], store: Store, administrator: str) -> Sequence[str]:
@@ -93,19 +159,29 @@ async def provision(modules: Sequence[str], store: Store, administrator: str) ->
     Parameters: `administrator`, the address of somebody who may. Returns what was done, a line each.
     Raises ConfigurationError.
     """
+    places = {module: place_of(module, store) for module in modules}
+    return [
+        f"{module}: {line}"
+        for module, place in places.items()
+        for line in await provision_at(module, place, administrator)
+    ]
+
+
+async def provision_at(module: str, place: Place, administrator: str) -> Sequence[str]:
+    """Make the database and the role of one module at a place, as `provision`."""
     from insula.adapters.postgres.provision import provision as make
 
-    return [f"{module}: {line}" for module in modules for line in await make(administrator, _address(module, store))]
+    return await make(administrator, _address(module, place))
 
 
-def _replica(module: str, store: Store) -> Any:
-    """Where the handlers of queries read; None where that is the database itself."""
-    if not store.read_address:
+def _replica(module: str, place: Place, store: Store) -> Any:
+    """Where the handlers of queries read; None where that is the database itself, as for a module that lies apart."""
+    if not store.read_address or place.address != store.address:
         return None
-    return _address(module, msgspec.structs.replace(store, address=store.read_address))
+    return _address(module, Place(store.read_address, store.password_file))
 
 
-def _address(module: str, store: Store) -> Any:
+def _address(module: str, place: Place) -> Any:
     missing = [name for name in _DRIVERS if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigurationError(
@@ -113,7 +189,7 @@ def _address(module: str, store: Store) -> Any:
         )
     from insula.adapters.postgres.address import Address
 
-    return Address.of_module(store.address, module, store.password_file)
+    return Address.of_module(place.address, module, place.password_file)
 
 
 def without_password(address: str) -> str:

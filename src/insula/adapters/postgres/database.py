@@ -22,6 +22,7 @@ from insula.adapters.postgres.leases import PostgresLeases
 from insula.adapters.postgres.line import Line
 from insula.adapters.postgres.link import Link
 from insula.adapters.postgres.migrate import migrate
+from insula.adapters.postgres.moving import RIVALS, PostgresSide, claim
 from insula.adapters.postgres.pool import Pool
 from insula.adapters.postgres.queries import Queries
 from insula.adapters.postgres.reader import Reader
@@ -32,12 +33,13 @@ from insula.adapters.postgres.unit import CommitLost, Conflicted, ErrorHidden, P
 from insula.adapters.postgres.waiting import guarded
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure, Rejection
-from insula.store.database import Duplicate, Scope, Unit
+from insula.store.database import Database, Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.handler_threads import HandlerThreads
 from insula.store.lease import Lease
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
-from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
+from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
+from insula.store.succession import Succession
 from insula.store.thread_unit import ThreadUnit
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork, executable
 
@@ -105,6 +107,7 @@ class PostgresDatabase(Queries):
         self._group = GroupCommit(self._writers, name, clock, self._committed)
         self.leases = PostgresLeases(self._units, name)
         self._fence: Operation | None = None
+        self._succession = Succession(name)
 
     @property
     def name(self) -> str:
@@ -192,7 +195,7 @@ class PostgresDatabase(Queries):
         def run(unit: PostgresUnit) -> Awaitable[Value]:
             return guarded(body(unit), unit, scope.place)  # type: ignore[arg-type]  # bodies are coroutines
 
-        return self._until_durable(run, scope)
+        return self._until_durable(run, scope, body)
 
     async def perform_in_thread(self, body: Callable[[SyncUnitOfWork], Value], scope: Scope) -> Value:
         """Run a synchronous `body` on a worker thread as one unit of work.
@@ -210,14 +213,16 @@ class PostgresDatabase(Queries):
         async def run(unit: PostgresUnit) -> Value:
             return await self._threads.until_over(self._threads.begin(work, unit, scope.place))
 
-        ending = loop.create_task(self._until_durable(run, scope))
+        ending = loop.create_task(self._until_durable(run, scope, body, on_thread=True))
         try:
             return await self._threads.or_leave(ending)
         except asyncio.CancelledError:
             ending.cancel()
             raise
 
-    async def _until_durable(self, run: Run, scope: Scope, *, in_line: bool = False) -> Any:
+    async def _until_durable(
+        self, run: Run, scope: Scope, body: Any, *, on_thread: bool = False, in_line: bool = False
+    ) -> Any:
         stale = 0
         for _ in range(RUNS_BEFORE_GIVING_UP):
             if self._keeper.refused is not None:
@@ -229,13 +234,15 @@ class PostgresDatabase(Queries):
                 value, refusal, durable = await self._attempt(run, unit)
                 if durable is not None:
                     await durable
+            except Moved:
+                return await self._succession.perform(body, scope, on_thread=on_thread)
             except (UnitSignal, Exception) as error:
                 if not self._again(error, scope):
                     raise
                 stale += isinstance(error, PeekStale)
                 if stale == STALE_RUNS_BEFORE_QUEUEING and not in_line:
                     async with self._outrun:
-                        return await self._until_durable(run, scope, in_line=True)
+                        return await self._until_durable(run, scope, body, on_thread=on_thread, in_line=True)
                 continue
             if refusal is not None:
                 raise refusal
@@ -319,6 +326,25 @@ class PostgresDatabase(Queries):
 
     def _pools(self) -> list[Pool]:
         return [pool for pool in (self._units, self._readers, self._writers, self._replicas) if pool is not None]
+
+    async def claim(self, identifier: str) -> bool:
+        """Mark an empty database, before `start`, as the target of an extraction; False when it was marked before."""
+        try:
+            return await claim(self._connect, str(self._address), identifier)
+        except Exception as error:
+            raise self._address.explained(error) or error from error
+
+    async def rivals(self) -> Sequence[str]:
+        """The other processes that have the database open."""
+        return [row[0] for row in await self._reader.fetch(RIVALS, f"insula {self._name} %", os.getpid())]
+
+    def side(self) -> PostgresSide:
+        """This database as one end of an extraction."""
+        return PostgresSide(partial(self._connect, statement_timeout="0"), self._name)
+
+    def succeed(self, successor: Database | None) -> None:
+        """Let another database do what this one, which is out of use, may not; None when it is in use again."""
+        self._succession.settle(successor)
 
     def let_go(self) -> None:
         """Drop every connection at once, as the end of the process would: what is not committed is rolled back."""

@@ -23,6 +23,8 @@ _OUT_OF_RANGE = frozenset(("22003", "22021", "22P05"))
 # Shut down, crashed, not yet there, too many connections, an I/O error of the server's.
 _GONE = frozenset(("57P01", "57P02", "57P03", "57P05", "53300", "58030"))
 _LEASE_TAKEN = "IN001"
+MOVED = "IN002"
+"""How a database that is out of use refuses whoever would write."""
 _REFUSED = frozenset(("28P01", "28000"))
 
 _NO_SUCH = re.compile(r'relation "(?:\w+\.)?([^"]+)" does not exist')
@@ -51,6 +53,11 @@ def is_the_databases(error: BaseException) -> bool:
 def is_conflict(error: BaseException) -> bool:
     """Whether the same unit may get through when it runs again."""
     return state_of(error) in _CONFLICTS or isinstance(original(error), asyncpg.InvalidCachedStatementError)
+
+
+def is_moved(error: BaseException) -> bool:
+    """Whether the module's data lies elsewhere by now."""
+    return state_of(error) == MOVED
 
 
 def is_read_only(error: BaseException) -> bool:

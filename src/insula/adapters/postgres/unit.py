@@ -12,7 +12,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Executable, Row
 
 from insula.adapters.postgres import tables
-from insula.adapters.postgres.errors import failure_of, is_conflict, is_lost
+from insula.adapters.postgres.errors import failure_of, is_conflict, is_lost, is_moved
 from insula.adapters.postgres.group_commit import GroupCommit, Write
 from insula.adapters.postgres.line import Line
 from insula.adapters.postgres.link import Link, outside
@@ -27,7 +27,7 @@ from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Tim
 from insula.store.errors import ForeignAwait, StatementDenied
 from insula.store.handler_unit import HandlerUnit
 from insula.store.log import TIMER_SAVED
-from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
+from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
 from insula.store.unit_of_work import Parameters
 
 _SAVE = "savepoint insula_statement"
@@ -194,6 +194,8 @@ class PostgresUnit(HandlerUnit):
         """What ends the run for an error of the server's; the error itself where the handler may know what to do."""
         if is_conflict(error):
             return self._end(Conflicted(str(error)))
+        if is_moved(error):
+            return self._end(Moved())
         failure = failure_of(error, self._scope.place)
         if failure is not None and is_lost(error):
             return self._end(failure)

@@ -1,0 +1,184 @@
+"""Rows on their way from one database to another, through SQLAlchemy's types. Synchronous: adapters say where."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Any
+
+from sqlalchemy import JSON, Column, Integer, MetaData, Table, delete, func, null, select, tuple_
+from sqlalchemy import Connection as SqlConnection
+
+from insula.kernel.errors import ConfigurationError
+from insula.store.canonical import Checksum, NotComparable, digest_of
+
+ROWS_AT_ONCE = 250
+CHANGED = "insula_changed_"
+_LONGEST_NAME = 63
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MovedTable:
+    """One table on its way.
+
+    Parameters: `table`, with the types that both databases know; `key`, the names of the columns that tell rows apart;
+    `changes`, in which the keys of changed rows are noted.
+    """
+
+    table: Table
+    key: tuple[str, ...]
+    changes: Table
+
+    @classmethod
+    def of(cls, table: Table, key: Sequence[str]) -> MovedTable:
+        """Raises ConfigurationError for a table without a key."""
+        if not key:
+            raise ConfigurationError(
+                f"table {table.name} has no primary key, so its rows cannot be told apart while they change; give it "
+                "one first, in a migration"
+            )
+        columns = [Column(f"k{number}", table.c[name].type) for number, name in enumerate(key)]
+        name = changes_of(table.name)
+        return cls(table, tuple(key), Table(name, MetaData(), Column("sequence", Integer, primary_key=True), *columns))
+
+    @property
+    def name(self) -> str:
+        """The table's."""
+        return self.table.name
+
+    @property
+    def key_columns(self) -> list[Column[Any]]:
+        """The columns of the key."""
+        return [self.table.c[name] for name in self.key]
+
+    @property
+    def change_columns(self) -> list[Column[Any]]:
+        """The same in the table of changes."""
+        return [column for column in self.changes.c if column.name != "sequence"]
+
+    def key_of(self, row: Row) -> Key:
+        """A row's key."""
+        return tuple(row[name] for name in self.key)
+
+
+def changes_of(table: str) -> str:
+    """The name of the table that notes which rows of `table` have changed; PostgreSQL cuts longer names."""
+    name = f"{CHANGED}{table}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    short = hashlib.sha256(table.encode()).hexdigest()[:12]
+    return f"{CHANGED}{table[: _LONGEST_NAME - len(CHANGED) - 13]}_{short}"
+
+
+def chunk_after(connection: SqlConnection, moved: MovedTable, after: Key | None) -> list[Row]:
+    """The next rows in the order of their keys, as this database orders them."""
+    key = moved.key_columns
+    statement = select(*moved.table.c).order_by(*key).limit(ROWS_AT_ONCE)
+    if after is not None:
+        statement = statement.where(tuple_(*key) > tuple_(*after) if len(key) > 1 else key[0] > after[0])
+    return [_read(moved.table, row) for row in connection.execute(statement)]
+
+
+def rows_of(connection: SqlConnection, moved: MovedTable, keys: Sequence[Key]) -> list[Row]:
+    """The rows with these keys, as far as they are there."""
+    found: list[Row] = []
+    for some in in_chunks(keys):
+        found += [
+            _read(moved.table, row) for row in connection.execute(select(*moved.table.c).where(_among(moved, some)))
+        ]
+    return found
+
+
+def remove(connection: SqlConnection, moved: MovedTable, keys: Sequence[Key]) -> None:
+    """Delete the rows with these keys."""
+    for some in in_chunks(keys):
+        connection.execute(delete(moved.table).where(_among(moved, some)))
+
+
+def insert(connection: SqlConnection, moved: MovedTable, rows: Sequence[Row]) -> None:
+    """Insert rows as they are."""
+    for some in in_chunks(rows):
+        connection.execute(moved.table.insert(), [_written(moved.table, row) for row in some])
+
+
+def changed_keys(connection: SqlConnection, moved: MovedTable) -> tuple[list[int], list[Key]]:
+    """The keys of rows that have changed, each once, and the numbers of the notes that say so."""
+    notes, keys = [], dict[Key, None]()
+    for number, *key in connection.execute(select(moved.changes.c.sequence, *moved.change_columns)):
+        notes.append(number)
+        keys[tuple(_with_zone(column, value) for column, value in zip(moved.key_columns, key, strict=True))] = None
+    return notes, list(keys)
+
+
+def count(connection: SqlConnection, moved: MovedTable) -> int:
+    """How many rows there are."""
+    return int(connection.execute(select(func.count()).select_from(moved.table)).scalar_one())
+
+
+def checksum(connection: SqlConnection, moved: MovedTable) -> Checksum:
+    """Of every row."""
+    found, after = Checksum(), None
+    while rows := chunk_after(connection, moved, after):
+        after = moved.key_of(rows[-1])
+        with _named(moved):
+            found = found.plus(row.values() for row in rows)
+    return found
+
+
+def differing(moved: MovedTable, left: Sequence[Row], right: Sequence[Row]) -> list[Key]:
+    """The keys of rows that are on one side only, or not alike."""
+    with _named(moved):
+        sides = [{digest_of(moved.key_of(row)): digest_of(row.values()) for row in rows} for rows in (left, right)]
+        keys = {digest_of(moved.key_of(row)): moved.key_of(row) for row in (*left, *right)}
+    return [key for digest, key in keys.items() if sides[0].get(digest) != sides[1].get(digest)]
+
+
+@contextmanager
+def _named(moved: MovedTable) -> Iterator[None]:
+    """Tells of which table a value cannot be compared."""
+    try:
+        yield
+    except NotComparable as error:
+        raise NotComparable(f"table {moved.name}: {error}") from error
+
+
+def in_chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Some at a time."""
+    for first in range(0, len(things), ROWS_AT_ONCE):
+        yield things[first : first + ROWS_AT_ONCE]
+
+
+def _among(moved: MovedTable, keys: Sequence[Key]) -> Any:
+    columns = moved.key_columns
+    if len(columns) == 1:
+        return columns[0].in_([key[0] for key in keys])
+    return tuple_(*columns).in_(keys)
+
+
+def _read(table: Table, row: Any) -> Row:
+    return {column.name: _with_zone(column, value) for column, value in zip(table.c, row, strict=True)}
+
+
+def _with_zone(column: Column[Any], value: Any) -> Any:
+    """SQLite forgets the zone of a moment, and Insula's are in UTC."""
+    if isinstance(value, (datetime, time)) and getattr(column.type, "timezone", False) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    return value
+
+
+def _written(table: Table, row: Row) -> Row:
+    """Without what the database computes by itself; None is what SQL calls NULL, also where JSON has a null."""
+    return {
+        column.key: null() if row[column.name] is None and isinstance(column.type, JSON) and column.nullable
+        else row[column.name]
+        for column in table.c
+        if column.computed is None
+    }  # fmt: skip

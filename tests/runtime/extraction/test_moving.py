@@ -1,0 +1,114 @@
+"""A module moves between engines and places while it is written to: nothing is lost and nobody fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from insula.adapters.postgres.address import Address
+from insula.kernel.errors import ConfigurationError
+from insula.runtime.extraction.progress import Phase
+from support.ledger import Open, ended, entries, everything_heard, kept, running, written_to
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where to: another engine, and another file."""
+    if request.param == "postgresql":
+        address: Address = request.getfixturevalue("empty_address")
+        return address.url
+    return f"sqlite:{tmp_path}/elsewhere/books.db"
+
+
+async def test_a_module_that_moves_under_load_loses_nothing_and_fails_nobody(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application:
+        async with written_to(application) as writing:
+            await application.clock.sleep(0.2)
+            await application.extractions.begin("books", place, "")
+            progress = await ended(application)
+            before = len(writing.entered)
+            await application.clock.sleep(0.2)
+        assert len(writing.entered) > before  # it went on
+        assert application.wired.databases["books"].location != str(tmp_path / "data" / "books.db")
+        assert await entries(application) == kept(writing.entered)
+        assert await everything_heard(application, writing.entered)
+        assert progress.held_seconds < 2
+        assert set(progress.verified) >= {"accounts", "entries", "insula_log", "insula_inbox"}
+        opened = await application.bus.call(Open(owner="the next one"))
+    async with running(tmp_path / "data") as application:  # found again without a word in the configuration
+        assert await entries(application) == kept(writing.entered)
+        assert await application.bus.call(Open(owner="one more")) == opened + 1
+
+
+async def test_a_module_goes_back_with_what_has_changed_since(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application:
+        async with written_to(application) as writing:
+            await application.extractions.begin("books", place, "")
+            await ended(application)
+            await application.clock.sleep(0.2)
+            await application.extractions.back("books")
+            await ended(application)
+            await application.clock.sleep(0.2)
+        assert application.wired.databases["books"].location == str(tmp_path / "data" / "books.db")
+        assert await entries(application) == kept(writing.entered)
+        assert await everything_heard(application, writing.entered)
+    async with running(tmp_path / "data") as application:
+        assert await entries(application) == kept(writing.entered)
+        await application.extractions.begin("books", place, "")  # and there again: the place is known
+        await ended(application)
+        assert await entries(application) == kept(writing.entered)
+
+
+async def test_what_was_given_up_before_the_switch_leaves_the_module_where_it_is(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application, written_to(application) as writing:
+        await application.extractions.begin("books", place, "")
+        assert (await application.extractions.abort("books")).phase is Phase.ABORTED
+        await application.clock.sleep(0.1)
+        names = await application.wired.databases["books"].read("select name from sqlite_master")
+        assert [name for (name,) in names if "changed" in name or "captured" in name] == []
+        await application.extractions.begin("books", place, "")  # nothing is in the way of another try
+        await ended(application)
+        await application.clock.sleep(0.1)
+        assert await entries(application) >= kept(set(writing.entered))
+
+
+async def test_after_the_end_there_is_no_way_back_and_the_configuration_may_say_so(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application:
+        await application.extractions.begin("books", place, "")
+        await ended(application)
+        await application.extractions.finish("books", remove=True)
+        assert not (tmp_path / "data" / "books.db").exists()
+        with pytest.raises(ConfigurationError, match="no extraction has switched"):
+            await application.extractions.back("books")
+        await application.bus.call(Open(owner="after the end"))
+    async with running(tmp_path / "data", addresses={"books": place}) as application:
+        await application.bus.call(Open(owner="configured"))
+    with pytest.raises(ConfigurationError, match="it was moved to"):
+        async with running(tmp_path / "data", addresses={"books": "sqlite:somewhere"}):
+            raise AssertionError("it started")
+
+
+async def test_what_was_broken_off_goes_on_after_a_restart(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application, written_to(application) as writing:
+        await application.extractions.begin("books", place, "")
+    first = set(writing.entered)
+    async with running(tmp_path / "data") as application:
+        progress = application.extractions.progress("books")
+        assert progress is not None
+        if progress.phase is not Phase.SWITCHED:
+            assert "it was broken off" in progress.problem
+            with pytest.raises(ConfigurationError, match="under way"):
+                await application.extractions.begin("books", "sqlite:another.db", "")
+        await application.extractions.begin("books", place, "")
+        await ended(application)
+        assert await entries(application) == kept(first)
+
+
+async def test_a_place_that_is_not_empty_is_refused_and_nothing_is_left_behind(
+    tmp_path: Path, postgres_address: Address
+) -> None:
+    async with running(tmp_path / "data") as application:
+        with pytest.raises(ConfigurationError, match=r"is not empty: it has \d+ tables"):
+            await application.extractions.begin("books", postgres_address.url, "")
+        assert application.extractions.progress("books") is None
