@@ -86,7 +86,8 @@ def ledger(tables: MetaData = TABLES) -> System:
     async def open_account(command: Open, work: UnitOfWork) -> int:
         values: dict[str, Any] = {
             "owner": command.owner, "rate": 0.1, "limit": Decimal("10.50"), "open": True, "seal": b"\x00\xff",
-            "terms": {"a": [1, 2.5, None]}, "since": datetime(2026, 1, 1, tzinfo=UTC), "reviewed": datetime.fromisoformat("2026-01-02"),
+            "terms": {"a": [1, 2.5, None]}, "since": datetime(2026, 1, 1, tzinfo=UTC),
+            "reviewed": datetime.fromisoformat("2026-01-02"),
         }  # fmt: skip
         made = await work.execute(insert(ACCOUNTS).values(**values).returning(ACCOUNTS.c.number))
         return int(made.scalar_one())

@@ -23,7 +23,7 @@ from insula.store.database import Database
 from insula.store.records import Records
 
 _DRIVERS = ("asyncpg", "greenlet")
-_SQLITE = "sqlite:"
+SQLITE = "sqlite:"
 
 
 class ModuleDatabase(Database, Protocol):
@@ -68,9 +68,9 @@ class Place:
         """The SQLite file, None where it is none."""
         if not self.address:
             return directory / f"{module}.db"
-        if not self.address.startswith(_SQLITE):
+        if not self.address.startswith(SQLITE):
             return None
-        path = self.address.removeprefix(_SQLITE).replace("{module}", module)
+        path = self.address.removeprefix(SQLITE).replace("{module}", module)
         return Path(path.removeprefix("//"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insula.messages import Envelope
-from insula.runtime.moves import Move, MoveState
+from insula.runtime.moves import Move, MoveState, forget
 from insula.store.moving import MOVED_TO
 
 if TYPE_CHECKING:
@@ -74,7 +74,12 @@ class MovableDatabase:
         """Open the database in which the data lies, which a move that was broken off may have changed at its end."""
         done = await self.current.start(tables, migrations)
         move = self._move
-        if move is not None and move.state is MoveState.UNDER_WAY and await self.current.read(_MOVED):
+        if move is None or move.state is not MoveState.UNDER_WAY:
+            return done
+        moved = bool(await self.current.read(_MOVED))
+        if move.back and not moved:  # it came back in the last moment
+            forget(self._directory, self.name)
+        if moved:
             await self.current.close()
             move = Move(move.module, move.identifier, move.address, move.password_file, MoveState.MOVED)
             move.write(self._directory)

@@ -71,8 +71,9 @@ class Extractions:
             return None
         phases = {MoveState.MOVED: Phase.SWITCHED, MoveState.FINISHED: Phase.FINISHED}
         phase = phases.get(move.state, Phase.FAILED)
-        problem = _BROKEN_OFF if phase is Phase.FAILED else ""
-        return Progress(module, str(_place(move)), phase, problem=problem, back=move.back)
+        broken_off = phase is Phase.FAILED
+        problem = _BROKEN_OFF if broken_off else ""
+        return Progress(module, str(_place(move)), phase, problem=problem, back=move.back, broken_off=broken_off)
 
     async def begin(self, module: str, address: str, password_file: str) -> Progress:
         """Move a module to an address, or go on with it. Raises ConfigurationError and `AlreadyOpen`."""

@@ -48,7 +48,8 @@ class Progress(msgspec.Struct):
     """What an extraction tells about itself.
 
     Parameters: `address`, where to, without a password; `rows` of `total` are copied; `carried`, changed rows that
-    followed; `verified`, the checksum of each table, the same on both sides; `held_seconds`, how long units waited.
+    followed; `verified`, the checksum of each table, the same on both sides; `held_seconds`, how long units waited;
+    `broken_off`, whether the process ended meanwhile and it waits to be gone on with.
     """
 
     module: str
@@ -61,6 +62,7 @@ class Progress(msgspec.Struct):
     held_seconds: float = 0.0
     problem: str = ""
     back: bool = False
+    broken_off: bool = False
 
     def enter(self, phase: Phase) -> None:
         """Go on to the next phase. Raises ValueError for one that may not follow."""
