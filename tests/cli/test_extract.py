@@ -19,8 +19,7 @@ from support.processes import ROOT, SystemProcess, pause, running, start_tool, t
 
 _places = count(1)
 
-ORDERS = 4000
-"""So many that customers come all the while."""
+ORDERS = 300
 
 PLACES = ["copying", "catching up", "verifying", "holding", "switching", "switched"]
 
@@ -38,9 +37,9 @@ class Shop:
         done = tool("-m", "insula.cli", "module", "extract", "orders", *options, *self._where)
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
-    def begin(self) -> Any:
-        """The extraction, going on in the background."""
-        return start_tool("-m", "insula.cli", "module", "extract", "orders", *self.provisioned(), *self._where)
+    def begin(self, *options: str) -> Any:
+        """An extraction, going on in the background."""
+        return start_tool("-m", "insula.cli", "module", "extract", "orders", *options, *self._where)
 
     def provisioned(self) -> list[str]:
         """Options for the first extraction."""
@@ -50,9 +49,10 @@ class Shop:
     def _where(self) -> list[str]:
         return ["--directory", str(self.system.directory)]
 
-    def traffic(self, orders: int) -> Any:
+    def traffic(self, orders: int, *options: str) -> Any:
         """Customers, going on in the background."""
-        return start_tool("-m", "shop.traffic", "--url", self.system.url, "--orders", str(orders), "--json")
+        where = ("--url", self.system.url, "--orders", str(orders), "--in-flight", "8", "--json")
+        return start_tool("-m", "shop.traffic", *where, *options)
 
     def audited(self) -> str:
         """What the audit has to complain of."""
@@ -85,21 +85,27 @@ def figures(traffic: Any) -> dict[str, Any]:
     return found
 
 
+def customers_until_the_end_of(extraction: Any, shop: Shop, seeds: Iterator[int]) -> None:
+    """Customers come all the while; none of them is refused or has to ask twice."""
+    while extraction.poll() is None:
+        seed = ("--seed", str(next(seeds)))
+        found = figures(shop.traffic(ORDERS, *seed))
+        assert (found["retries"], found["refused"], found["placed"]) == (0, {}, ORDERS), found
+
+
 def test_orders_move_there_and_back_under_load_and_no_request_fails(shop: Shop) -> None:
-    traffic = shop.traffic(ORDERS)
-    pause(1.5)
-    code, told = shop.extract(*shop.provisioned())
-    assert code == 0, told
-    assert "orders: made database" in told
+    seeds = count(1)
+    figures(shop.traffic(ORDERS))
+    extraction = shop.begin(*shop.provisioned())
+    customers_until_the_end_of(extraction, shop, seeds)
+    told = " ".join(extraction.communicate()[0].split())
+    assert (extraction.returncode, "orders: made database" in told) == (0, True), told
     assert "orders lies in postgresql://" in told
     assert "have the same checksums" in told
     assert 'Write addresses = {orders = "postgresql://' in told
-    pause(0.5)
-    code, told = shop.extract("--back")
-    assert (code, "orders is back from" in told) == (0, True), told
-    assert traffic.poll() is None, "the customers were gone before all was moved"
-    found = figures(traffic)
-    assert (found["retries"], found["refused"], found["placed"]) == (0, {}, ORDERS), found
+    extraction = shop.begin("--back")
+    customers_until_the_end_of(extraction, shop, seeds)
+    assert "orders is back from" in extraction.communicate()[0]
     assert shop.audited() == ""
     code, told = shop.extract("--to", shop.to)
     assert code == 0, told
@@ -125,7 +131,7 @@ def mortal(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Loca
 def test_what_is_killed_in_the_middle_goes_on_and_nothing_is_lost(mortal: Shop) -> None:
     traffic = mortal.traffic(400)
     pause(1.0)
-    extraction = mortal.begin()
+    extraction = mortal.begin(*mortal.provisioned())
     assert mortal.system.process.wait(60) == -signal.SIGKILL
     mortal.system.start()
     told, errors = extraction.communicate(timeout=90)  # the command notices, and goes on by itself
@@ -140,7 +146,7 @@ def test_what_is_killed_in_the_middle_goes_on_and_nothing_is_lost(mortal: Shop) 
 def test_what_is_killed_in_the_middle_can_be_given_up_or_taken_back(mortal: Shop) -> None:
     traffic = mortal.traffic(400)
     pause(1.0)
-    extraction = mortal.begin()
+    extraction = mortal.begin(*mortal.provisioned())
     assert mortal.system.process.wait(60) == -signal.SIGKILL
     extraction.kill()
     extraction.communicate()

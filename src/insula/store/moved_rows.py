@@ -15,7 +15,8 @@ from sqlalchemy import Connection as SqlConnection
 from insula.kernel.errors import ConfigurationError
 from insula.store.canonical import Checksum, NotComparable, digest_of
 
-ROWS_AT_ONCE = 250
+ROWS_IN_A_CHUNK = 2000
+_ROWS_IN_A_STATEMENT = 250
 CHANGED = "insula_changed_"
 _LONGEST_NAME = 63
 
@@ -76,12 +77,21 @@ def changes_of(table: str) -> str:
     return f"{CHANGED}{table[: _LONGEST_NAME - len(CHANGED) - 13]}_{short}"
 
 
-def chunk_after(connection: SqlConnection, moved: MovedTable, after: Key | None) -> list[Row]:
-    """The next rows in the order of their keys, as this database orders them."""
+def last_key(connection: SqlConnection, moved: MovedTable) -> Key | None:
+    """The greatest key, as this database orders them; None where there are no rows."""
     key = moved.key_columns
-    statement = select(*moved.table.c).order_by(*key).limit(ROWS_AT_ONCE)
+    found = connection.execute(select(*key).order_by(*(column.desc() for column in key)).limit(1)).first()
+    return None if found is None else tuple(found)
+
+
+def chunk_after(connection: SqlConnection, moved: MovedTable, after: Key | None, last: Key | None = None) -> list[Row]:
+    """The next rows in the order of their keys, as this database orders them; none behind `last`."""
+    key = moved.key_columns
+    statement = select(*moved.table.c).order_by(*key).limit(ROWS_IN_A_CHUNK)
     if after is not None:
         statement = statement.where(tuple_(*key) > tuple_(*after) if len(key) > 1 else key[0] > after[0])
+    if last is not None:
+        statement = statement.where(tuple_(*key) <= tuple_(*last) if len(key) > 1 else key[0] <= last[0])
     return [_read(moved.table, row) for row in connection.execute(statement)]
 
 
@@ -150,8 +160,8 @@ def _named(moved: MovedTable) -> Iterator[None]:
 
 def in_chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Some at a time."""
-    for first in range(0, len(things), ROWS_AT_ONCE):
-        yield things[first : first + ROWS_AT_ONCE]
+    for first in range(0, len(things), _ROWS_IN_A_STATEMENT):
+        yield things[first : first + _ROWS_IN_A_STATEMENT]
 
 
 def _among(moved: MovedTable, keys: Sequence[Key]) -> Any:

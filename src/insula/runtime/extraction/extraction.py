@@ -16,7 +16,7 @@ from insula.runtime.extraction.progress import Phase, Progress
 from insula.runtime.extraction.state import noted, remember
 from insula.store.canonical import spelled_key
 from insula.store.moved_rows import (
-    ROWS_AT_ONCE,
+    ROWS_IN_A_CHUNK,
     Key,
     MovedTable,
     Row,
@@ -27,20 +27,23 @@ from insula.store.moved_rows import (
     differing,
     in_chunks,
     insert,
+    last_key,
     remove,
     rows_of,
 )  # fmt: skip
-from insula.store.moving import GIVEN_UP, IDENTIFIER, STATE, Side, View
+from insula.store.moving import GIVEN_UP, IDENTIFIER, MOVED_TO, STATE, Side, View
 
 Value = TypeVar("Value")
 
 LONGEST_HOLD_SECONDS = 5.0
 _HOLDS = 5
-_FEW = 200
-_ROUNDS = 200
+_ROUNDS = 50
+_SHORT_SECONDS = 0.5
 _COPIED = "copied:"
 _UNDO = "undo"
 _PREPARED = "prepared"
+_CAPTURED = "captured"
+_OUT_OF_USE = f"select 1 from insula_meta where name = '{MOVED_TO}'"
 
 
 class ExtractionFailed(Failure):
@@ -108,18 +111,22 @@ class Extraction:
         """Let the target take rows in any order; a fresh one without those that its migrations have made."""
 
         def work(sql: SqlConnection) -> None:
-            for table in self._tables:
-                _run_all(sql, self._target.stop_capture(table))
             state = noted(sql)
+            for table in self._tables if _CAPTURED in state else ():
+                _run_all(sql, self._target.stop_capture(table))
+            remember(sql, _CAPTURED, None)
             undo = msgspec.json.decode(state.get(_UNDO, "{}"), type=dict[str, list[str]])
             for kind, statements in self._target.quiet(sql).items():
                 undo[kind] = [*undo.get(kind, []), *statements]
             remember(sql, _UNDO, msgspec.json.encode(undo).decode())
             if may_clear and (fresh or _PREPARED not in state):
-                _run_all(sql, self._target.accept(self._names))
+                if sql.exec_driver_sql(_OUT_OF_USE).first() is not None:
+                    _run_all(sql, self._target.accept(self._names))
                 for table in self._tables:
                     sql.execute(table.table.delete())
-                    remember(sql, f"{_COPIED}{table.name}", None)
+                for name in state:
+                    if name.startswith(_COPIED):
+                        remember(sql, name, None)
                 remember(sql, _PREPARED, "yes")
 
         await self._target.write(work)
@@ -137,26 +144,25 @@ class Extraction:
                 await self._copy_table(table)
 
     async def _copy_table(self, table: MovedTable) -> None:
-        """Copy from the first key on: what an interrupted copy left is replaced row by row."""
-        after, more = None, True
+        """Copy from the first key on: what an interrupted copy left is replaced row by row.
+
+        Rows behind the key that is the last one now are noted when they come, and need not be copied.
+        """
+        async with self._source.snapshot() as view:
+            last = await view.run(partial(last_key, moved=table))
+        after, more = None, last is not None
         while more:
             async with self._source.snapshot() as view:
                 # In the same moment as the rows: only then unique values cannot meet in the target.
                 notes = await self._carry(view)
-                rows = await view.run(partial(chunk_after, moved=table, after=after))
-            more = len(rows) == ROWS_AT_ONCE
-
-            def work(sql: SqlConnection, rows: Sequence[Row] = rows, done: bool = not more) -> None:
-                remove(sql, table, [table.key_of(row) for row in rows])
-                insert(sql, table, rows)
-                if done:
-                    remember(sql, f"{_COPIED}{table.name}", "yes")
-
-            await self._target.write(work)
+                rows = await view.run(partial(chunk_after, moved=table, after=after, last=last))
+            more = len(rows) == ROWS_IN_A_CHUNK
+            await self._target.write(partial(_replace, table=table, rows=rows))
             await self._forget(notes)
             if rows:
                 after = table.key_of(rows[-1])
             self._progress.rows += len(rows)
+        await self._target.write(lambda sql: remember(sql, f"{_COPIED}{table.name}", "yes"))
 
     async def _carry(self, view: View) -> list[str]:
         """Bring the target to the view's moment, as far as it was copied; returns what to run on the source after.
@@ -204,21 +210,21 @@ class Extraction:
         if statements:
             await self._source.execute(statements)
 
-    async def _round(self) -> int:
-        before = self._progress.carried
+    async def _round(self) -> None:
         async with self._source.snapshot() as view:
             statements = await self._carry(view)
         await self._forget(statements)
-        return self._progress.carried - before
 
     async def _catch_up(self) -> None:
-        """Until so little has changed that the rest can follow while units wait."""
+        """Until a round is so short that the last one, in which nothing more changes, may happen while units wait."""
         self._progress.enter(Phase.CATCHING_UP)
         for _ in range(_ROUNDS):
-            if await self._round() <= _FEW:
+            began = self._clock.monotonic()
+            await self._round()
+            if self._clock.monotonic() - began <= _SHORT_SECONDS:
                 return
         raise ExtractionFailed(
-            f"rows change faster than they can follow: after {_ROUNDS} rounds there are still more than {_FEW} in one; "
+            f"rows change faster than they can follow: of {_ROUNDS} rounds none was shorter than {_SHORT_SECONDS:g} s; "
             "run it again when there is less to do"
         )
 
@@ -280,8 +286,14 @@ class Extraction:
             if capture:
                 for table in self._tables:
                     _run_all(sql, self._target.capture(sql, table))
+                remember(sql, _CAPTURED, "yes")
 
         await self._target.write(work)
+
+
+def _replace(sql: SqlConnection, table: MovedTable, rows: Sequence[Row]) -> None:
+    remove(sql, table, [table.key_of(row) for row in rows])
+    insert(sql, table, rows)
 
 
 async def give_up(source: Side, tables: Sequence[MovedTable]) -> None:

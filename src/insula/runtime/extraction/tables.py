@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import MetaData, Table, inspect
+from sqlalchemy import MetaData, Table
 
 from insula.kernel.errors import ConfigurationError
 from insula.store.framework_tables import FRAMEWORK_TABLES
@@ -27,12 +27,12 @@ class Described:
 
 def described(connection: SqlConnection) -> Described:
     """Look at a database."""
-    found = inspect(connection)
-    names = [name for name in found.get_table_names() if not name.startswith(_NOT_THE_MODULES)]
+    found = MetaData()
+    found.reflect(connection, only=lambda name, _: not name.startswith(_NOT_THE_MODULES), resolve_fks=False)
     return Described(
-        {name: frozenset(column["name"] for column in found.get_columns(name)) for name in names},
-        {name: found.get_pk_constraint(name)["constrained_columns"] for name in names},
-        {name: Table(name, MetaData(), autoload_with=connection, resolve_fks=False) for name in names},
+        {name: frozenset(column.name for column in table.c) for name, table in found.tables.items()},
+        {name: [column.name for column in table.primary_key.columns] for name, table in found.tables.items()},
+        found.tables,
         connection.dialect.name != "sqlite",  # where a column may hold anything, its type says little
     )
 
