@@ -17,7 +17,7 @@ from insula.adapters.sqlite.sessions import SqliteSession
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.configuration import Store
 from insula.runtime.movable import MovableDatabase
-from insula.runtime.moves import MoveState, move_of
+from insula.runtime.moves import Move, MoveState, move_of
 from insula.runtime.surroundings import Surroundings
 from insula.store.database import Database
 from insula.store.records import Records
@@ -79,18 +79,30 @@ def place_of(module: str, store: Store) -> Place:
     return Place(store.addresses.get(module, store.address), store.password_file)
 
 
-def moved_to(module: str, store: Store, directory: Path) -> Place | None:
-    """Where else it lies by now, since it was moved. Raises ConfigurationError when the configuration contradicts."""
-    move = move_of(directory, module)
-    if move is None or move.state is MoveState.UNDER_WAY:
-        return None
-    place = Place(move.address, move.password_file)
-    if store.addresses.get(module, place.address) != place.address:
+def found_at(module: str, store: Store, directory: Path) -> Place:
+    """Where it lies, also after it was moved. Raises ConfigurationError when the configuration says something else.
+
+    The configuration may name the place it came from, until somebody writes the new one into it.
+    """
+    configured, move = place_of(module, store), move_of(directory, module)
+    if move is None:
+        return configured
+    if configured.address not in (move.source, move.address):
         raise ConfigurationError(
-            f"store.addresses says that the data of {module} lies in {place_of(module, store)}, but it was moved to "
-            f'{place}; write addresses = {{{module} = "{place}"}}'
+            f"[store] says that the data of {module} lies in {configured}, but it was moved to {target_of(move)}; "
+            f'write addresses = {{{module} = "{target_of(move)}"}}'
         )
-    return place
+    return source_of(move) if move.state is MoveState.UNDER_WAY else target_of(move)
+
+
+def source_of(move: Move) -> Place:
+    """Where a module came from."""
+    return Place(move.source, move.source_password_file)
+
+
+def target_of(move: Move) -> Place:
+    """Where a module goes."""
+    return Place(move.address, move.password_file)
 
 
 def database_of(
@@ -105,11 +117,10 @@ def database_of(
     move = move_of(directory, module)
 
     def target() -> ModuleDatabase:
-        place = Place() if move is None else Place(move.address, move.password_file)
+        place = Place() if move is None else target_of(move)
         return opened(module, place, store, surroundings, directory, owners)
 
-    place = moved_to(module, store, directory) or place_of(module, store)
-    current = opened(module, place, store, surroundings, directory, owners)
+    current = opened(module, found_at(module, store, directory), store, surroundings, directory, owners)
     return cast("ModuleDatabase", MovableDatabase(module, current, directory, move, target))
 
 
@@ -144,7 +155,7 @@ def opened(
 
 def records_of(module: str, store: Store, directory: Path, *, sole_process: bool) -> Records:
     """A module's data, for looking into. Parameters: `directory`, where SQLite files lie."""
-    place = moved_to(module, store, directory) or place_of(module, store)
+    place = found_at(module, store, directory)
     file = place.file(module, directory)
     if file is None:
         from insula.adapters.postgres.records import PostgresRecords

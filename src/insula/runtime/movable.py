@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from insula.messages import Envelope
 from insula.runtime.moves import Move, MoveState, forget
 from insula.store.moving import MOVED_TO
@@ -81,8 +83,7 @@ class MovableDatabase:
             forget(self._directory, self.name)
         if moved:
             await self.current.close()
-            move = Move(move.module, move.identifier, move.address, move.password_file, MoveState.MOVED)
-            move.write(self._directory)
+            msgspec.structs.replace(move, state=MoveState.MOVED, back=False).write(self._directory)
             current = self._target()
             done = [*done, *await current.start(tables, migrations)]
             self._follow(current)

@@ -30,13 +30,15 @@ class Move(msgspec.Struct, frozen=True):
     """A module's way from one place to another.
 
     Parameters: `identifier`, which both databases have noted; `address` of the target, with `password_file`;
-    `state`; `back`, whether it is on its way back to where it came from.
+    `source`, where it came from, with `source_password_file`; `state`; `back`, whether it is on its way back there.
     """
 
     module: str
     identifier: str
     address: str
     password_file: str = ""
+    source: str = ""
+    source_password_file: str = ""
     state: MoveState = MoveState.UNDER_WAY
     back: bool = False
 

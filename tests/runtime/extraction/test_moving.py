@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from insula.adapters.postgres.address import Address
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.extraction.progress import Phase
 from support.ledger import Open, ended, entries, everything_heard, kept, running, written_to
+from support.postgres import TestDatabases
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -84,7 +88,7 @@ async def test_after_the_end_there_is_no_way_back_and_the_configuration_may_say_
         await application.bus.call(Open(owner="after the end"))
     async with running(tmp_path / "data", addresses={"books": place}) as application:
         await application.bus.call(Open(owner="configured"))
-    with pytest.raises(ConfigurationError, match="it was moved to"):
+    with pytest.raises(ConfigurationError, match="but it was moved to"):
         async with running(tmp_path / "data", addresses={"books": "sqlite:somewhere"}):
             raise AssertionError("it started")
 
@@ -103,6 +107,40 @@ async def test_what_was_broken_off_goes_on_after_a_restart(tmp_path: Path, place
         await application.extractions.begin("books", place, "")
         await ended(application)
         assert await entries(application) == kept(first)
+
+
+@pytest.fixture
+def another_address(postgres_databases: TestDatabases) -> Iterator[Address]:
+    """A second database with nothing in it."""
+    address = asyncio.run(postgres_databases.empty(f"another_{os.getpid()}"))
+    yield address
+    asyncio.run(postgres_databases.drop(address))
+
+
+async def test_a_module_moves_from_postgresql_to_wherever_and_back(
+    tmp_path: Path, place: str, another_address: Address
+) -> None:
+    there = {"addresses": {"books": another_address.url}}
+    async with running(tmp_path / "data", **there) as application:
+        async with written_to(application) as writing:
+            await application.clock.sleep(0.1)
+            await application.extractions.begin("books", place, "")
+            await ended(application)
+            await application.clock.sleep(0.1)
+        assert application.wired.databases["books"].location not in str(another_address)
+        assert await entries(application) == kept(writing.entered)
+        assert await everything_heard(application, writing.entered)
+    async with running(tmp_path / "data", **there) as application:
+        assert await entries(application) == kept(writing.entered)
+        await application.bus.call(Open(owner="meanwhile"))
+        await application.extractions.back("books")
+        await ended(application)
+        assert application.wired.databases["books"].location == str(another_address)
+        (owned,) = await application.wired.databases["books"].read("select owner from accounts where number = 9")
+        assert tuple(owned) == ("meanwhile",)
+    async with running(tmp_path / "data", **there) as application:
+        assert await entries(application) == kept(writing.entered)
+        await application.bus.call(Open(owner="in use again"))
 
 
 async def test_a_place_that_is_not_empty_is_refused_and_nothing_is_left_behind(

@@ -17,7 +17,7 @@ from insula.kernel.randomness import Randomness
 from insula.messaging.failing import described as told
 from insula.modules import Module
 from insula.runtime.configuration import Store
-from insula.runtime.databases import ModuleDatabase, Place, opened, place_of
+from insula.runtime.databases import ModuleDatabase, Place, opened, place_of, source_of, target_of
 from insula.runtime.extraction.extraction import Extraction, give_up
 from insula.runtime.extraction.progress import Phase, Progress
 from insula.runtime.extraction.state import remember
@@ -73,20 +73,33 @@ class Extractions:
         phase = phases.get(move.state, Phase.FAILED)
         broken_off = phase is Phase.FAILED
         problem = _BROKEN_OFF if broken_off else ""
-        return Progress(module, str(_place(move)), phase, problem=problem, back=move.back, broken_off=broken_off)
+        return Progress(module, str(target_of(move)), phase, problem=problem, back=move.back, broken_off=broken_off)
 
     async def begin(self, module: str, address: str, password_file: str) -> Progress:
         """Move a module to an address, or go on with it. Raises ConfigurationError and `AlreadyOpen`."""
         async with self._alone(module):
-            place, move = Place(address, password_file), move_of(self._directory, module)
+            place, move = Place(address, password_file), self._forgotten_if_configured(module)
             running = self._tasks.get(module)
             if move is not None and (move.back or move.address != address or move.state is MoveState.FINISHED):
                 raise ConfigurationError(_in_the_way(move))
             if move is not None and (move.state is MoveState.MOVED or (running and not running.done())):
                 return self.progress(module) or Progress(module, str(place))
             await self._require_alone(module)
-            move, new = move or Move(module, self._fresh_identifier(), address, password_file), move is None
-            return await self._begun(module, place, move, new=new)
+            if move is not None:
+                return await self._begun(module, place, move, new=False)
+            source = place_of(module, self._store)
+            move = Move(module, self._fresh_identifier(), address, password_file, source.address, source.password_file)
+            return await self._begun(module, place, move, new=True)
+
+    def _forgotten_if_configured(self, module: str) -> Move | None:
+        """The move of a module; none when it is over and the configuration knows."""
+        move = move_of(self._directory, module)
+        if move is None or move.state is not MoveState.FINISHED:
+            return move
+        if place_of(module, self._store).address != move.address:
+            return move
+        forget(self._directory, module)
+        return None
 
     async def _begun(self, module: str, place: Place, move: Move, *, new: bool) -> Progress:
         database = self._movable(module)
@@ -117,7 +130,7 @@ class Extractions:
         self, database: MovableDatabase, target: ModuleDatabase, tables: list[MovedTable], move: Move, *, fresh: bool
     ) -> Progress:
         module = database.name
-        progress = self._progress[module] = Progress(module, str(_place(move)), back=move.back)
+        progress = self._progress[module] = Progress(module, str(target_of(move)), back=move.back)
         work = self._run(database, target, tables, move, progress, fresh=fresh)
         loop = asyncio.get_running_loop()
         self._tasks[module] = loop.create_task(work, context=without_deadline())
@@ -177,16 +190,16 @@ class Extractions:
                 raise ConfigurationError(f"{module}: no extraction is under way")
             if move.state is not MoveState.UNDER_WAY:
                 raise ConfigurationError(
-                    f"{module}: its data lies in {_place(move)} already; take it back with --back, or --finish"
+                    f"{module}: its data lies in {target_of(move)} already; take it back with --back, or --finish"
                 )
             await self._stopped(module)
-            progress = self.progress(module) or Progress(module, str(_place(move)))
+            progress = self.progress(module) or Progress(module, str(target_of(move)))
             if progress.phase is Phase.SWITCHED:  # in the last moment
                 return progress
             if move.back:
                 msgspec.structs.replace(move, state=MoveState.MOVED, back=False).write(self._directory)
                 self._progress.pop(module, None)
-                return Progress(module, str(_place(move)), Phase.SWITCHED)
+                return Progress(module, str(target_of(move)), Phase.SWITCHED)
             await self._forgotten(module, move)
             progress.enter(Phase.ABORTED)
             progress.problem = ""
@@ -205,10 +218,10 @@ class Extractions:
         try:
             await self._mark_given_up(module, move)
         except Exception as error:  # then it has to be emptied by hand before it is a target again
-            _log.warning("%s: %s: %s", module, _place(move), told(error))
+            _log.warning("%s: %s: %s", module, target_of(move), told(error))
 
     async def _mark_given_up(self, module: str, move: Move) -> None:
-        target = self._opened(module, _place(move))
+        target = self._opened(module, target_of(move))
         try:
             await _adapter(target).claim(move.identifier)
             await target.start(None, None)
@@ -222,12 +235,12 @@ class Extractions:
             move = self._switched(module)
             running = self._tasks.get(module)
             if running is not None and not running.done():
-                return self.progress(module) or Progress(module, str(_place(move)))
+                return self.progress(module) or Progress(module, str(target_of(move)))
             await self._require_alone(module)
             database = self._movable(module)
             await database.close_superseded()
             source = await _described(_adapter(database.current).side())
-            target = self._opened(module, place_of(module, self._store))
+            target = self._opened(module, source_of(move))
             try:
                 await target.start(self._modules[module].tables, self._modules[module].migrations)
                 tables = await self._tables(module, source, target)
@@ -242,6 +255,10 @@ class Extractions:
         """Give up the way back. Parameters: `remove`, whether the file that the module came from goes too."""
         async with self._alone(module):
             move = self._switched(module)
+            if remove and source_of(move).file(module, self._directory) is None:
+                raise ConfigurationError(
+                    f"{module}: drop the database {source_of(move)} on its server, without --remove"
+                )
             await self._stopped(module)
             database = self._movable(module)
             await database.close_superseded()
@@ -255,16 +272,15 @@ class Extractions:
                 await side.close()
             msgspec.structs.replace(move, state=MoveState.FINISHED).write(self._directory)
             if remove:
-                self._remove_source(module)
-            progress = self._progress[module] = Progress(module, str(_place(move)), Phase.FINISHED)
+                self._remove_source(move)
+            progress = self._progress[module] = Progress(module, str(target_of(move)), Phase.FINISHED)
             return progress
 
-    def _remove_source(self, module: str) -> None:
-        file = place_of(module, self._store).file(module, self._directory)
-        if file is None:
-            raise ConfigurationError(f"{module}: drop the database {place_of(module, self._store)} on its server")
-        for ending in ("", "-wal", "-shm", ".lock"):
-            file.with_name(file.name + ending).unlink(missing_ok=True)
+    def _remove_source(self, move: Move) -> None:
+        file = source_of(move).file(move.module, self._directory)
+        if file is not None:
+            for ending in ("", "-wal", "-shm", ".lock"):
+                file.with_name(file.name + ending).unlink(missing_ok=True)
 
     def _switched(self, module: str) -> Move:
         move = move_of(self._directory, module)
@@ -324,16 +340,14 @@ def _adapter(database: ModuleDatabase) -> MovableAdapter:
     return cast("MovableAdapter", database)
 
 
-def _place(move: Move) -> Place:
-    return Place(move.address, move.password_file)
-
-
 def _in_the_way(move: Move) -> str:
     if move.back:
-        return f"{move.module}: it is on its way back from {_place(move)}; go on with --back"
+        return f"{move.module}: it is on its way back from {target_of(move)}; go on with --back"
     if move.state is MoveState.FINISHED:
         return (
-            f'{move.module}: it was moved to {_place(move)}; write addresses = {{{move.module} = "…"}} into [store] of '
-            "insula.toml and start again before it is moved once more"
+            f"{move.module}: it was moved to {target_of(move)}; write addresses = {{{move.module} = "
+            f'"{target_of(move)}"}} into [store] of insula.toml and start again before it is moved once more'
         )
-    return f"{move.module}: an extraction to {_place(move)} is under way or done; --abort, --back or --finish it first"
+    return (
+        f"{move.module}: an extraction to {target_of(move)} is under way or done; --abort, --back or --finish it first"
+    )
