@@ -33,6 +33,7 @@ from insula import Command, Event, Module, Query, System, UnitOfWork
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration, Store
 from insula.runtime.extraction.progress import ENDED, Phase, Progress
+from insula.runtime.surroundings import Surroundings
 
 TABLES = MetaData()
 ACCOUNTS = Table(
@@ -72,9 +73,9 @@ class CountEntries(Query[int]):
     """How many there are."""
 
 
-def ledger(tables: MetaData = TABLES) -> System:
+def ledger() -> System:
     """Two modules: one is moved, the other counts what it hears."""
-    books, hearing = Module("books", tables=tables), Module("hearing", tables=MetaData())
+    books, hearing = Module("books", tables=TABLES), Module("hearing", tables=MetaData())
     heard = Table(
         "heard",
         hearing.tables,
@@ -120,9 +121,11 @@ def ledger(tables: MetaData = TABLES) -> System:
 
 
 @asynccontextmanager
-async def running(directory: Path, system: System | None = None, **store: Any) -> AsyncIterator[Application]:
-    """The ledger, running in this process."""
-    async with Application(system or ledger(), Configuration(store=Store(**store)), directory=directory) as application:
+async def running(directory: Path, holder: str = "", **store: Any) -> AsyncIterator[Application]:
+    """The ledger, running in this process; with a name of its own as one of several."""
+    surroundings = Surroundings(holder=holder)
+    configuration = Configuration(store=Store(**store))
+    async with Application(ledger(), configuration, directory=directory, surroundings=surroundings) as application:
         yield application
 
 

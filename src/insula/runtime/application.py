@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from insula.kernel.deadline import without_deadline
 from insula.messaging.bus import Bus
@@ -123,7 +123,9 @@ class Application:
 
     def _stand_by(self, wired: Wired, background: Background, holder: str) -> None:
         """Move messages while no other process that runs these modules does."""
-        databases = {name: each for name, each in wired.databases.items() if isinstance(each, LeasedDatabase)}
+        # Not `isinstance`: what is passed on to another database is no attribute of the class.
+        leased = {name: each for name, each in wired.databases.items() if hasattr(each, "leases")}
+        databases = cast("dict[str, LeasedDatabase]", leased)
         self._tenure = Tenure(databases, holder, self.clock, background.begin, partial(background.end, 0.0))
         for subscriber in wired.subscribers:
             subscriber.on_unknown = self._tenure.give_way

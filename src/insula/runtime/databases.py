@@ -87,12 +87,14 @@ def found_at(module: str, store: Store, directory: Path) -> Place:
     configured, move = place_of(module, store), move_of(directory, module)
     if move is None:
         return configured
-    if configured.address not in (move.source, move.address):
+    if store.addresses.get(module, move.source) not in (move.source, move.address):
         raise ConfigurationError(
             f"[store] says that the data of {module} lies in {configured}, but it was moved to {target_of(move)}; "
             f'write addresses = {{{module} = "{target_of(move)}"}}'
         )
-    return source_of(move) if move.state is MoveState.UNDER_WAY else target_of(move)
+    if move.state is not MoveState.UNDER_WAY:
+        return target_of(move)
+    return source_of(move) if configured.address == move.address else configured
 
 
 def source_of(move: Move) -> Place:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from insula.runtime.databases import ModuleDatabase
     from insula.store.database import Scope
-    from insula.store.lease import Lease
 
 _MOVED = f"select value from insula_meta where name = '{MOVED_TO}'"
 
@@ -44,7 +43,6 @@ class MovableDatabase:
         self._target = target
         self._superseded: list[ModuleDatabase] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
-        self._lease: Lease | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.current, name)
@@ -66,11 +64,6 @@ class MovableDatabase:
         """Call `listener` after each commit that appended to the log, wherever that is."""
         self._listeners.append(listener)
         self.current.on_append(listener)
-
-    def act_for(self, lease: Lease | None) -> None:
-        """From now on store what only the holder of a lease may store for this one."""
-        self._lease = lease
-        self.current.act_for(lease)  # type: ignore[attr-defined]  # asked of databases with leases only
 
     async def start(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
         """Open the database in which the data lies, which a move that was broken off may have changed at its end."""
@@ -100,8 +93,6 @@ class MovableDatabase:
         self.current = successor
         for listener in self._listeners:
             successor.on_append(listener)
-        if self._lease is not None and hasattr(successor, "act_for"):
-            successor.act_for(self._lease)
 
     async def close_superseded(self) -> None:
         """Close those that are not in use any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -59,6 +59,10 @@ class Side(Protocol):
 
     def capture(self, connection: SqlConnection, table: MovedTable) -> Sequence[str]:
         """The statements after which the database notes the key of each row of a table that changes."""
+        ...
+
+    def captured(self, connection: SqlConnection) -> Collection[str]:
+        """The names of the tables of which changes are noted."""
         ...
 
     def stop_capture(self, table: MovedTable) -> Sequence[str]:

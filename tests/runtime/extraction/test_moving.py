@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from insula.kernel.errors import ConfigurationError
 from insula.runtime.extraction.progress import Phase
 from support.ledger import Open, ended, entries, everything_heard, kept, running, written_to
 from support.postgres import TestDatabases
+
+EARLY = (Phase.PREPARING,)
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -141,6 +144,42 @@ async def test_a_module_moves_from_postgresql_to_wherever_and_back(
     async with running(tmp_path / "data", **there) as application:
         assert await entries(application) == kept(writing.entered)
         await application.bus.call(Open(owner="in use again"))
+
+
+async def test_one_of_several_processes_moves_a_module_only_when_it_is_alone(
+    tmp_path: Path, empty_address: Address, another_address: Address, postgres_databases: TestDatabases
+) -> None:
+    hearing = await postgres_databases.empty(f"hearing_{os.getpid()}")
+    there = {"addresses": {"books": another_address.url, "hearing": hearing.url}}
+    async with running(tmp_path / "data", holder="one", **there) as application:
+        link = await another_address.connect("insula books 1", {})
+        with pytest.raises(ConfigurationError, match=r"other processes have its database open \(insula books 1\)"):
+            await application.extractions.begin("books", empty_address.url, "")
+        await link.close()
+        async with written_to(application) as writing:
+            await application.extractions.begin("books", empty_address.url, "")
+            await ended(application)
+            await application.clock.sleep(0.2)
+        assert await entries(application) == kept(writing.entered)
+        assert await everything_heard(application, writing.entered)  # it holds the lease in the new place too
+    await postgres_databases.drop(hearing)
+
+
+async def test_a_table_that_was_made_anew_meanwhile_is_copied_anew(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application, written_to(application) as writing:
+        await application.extractions.begin("books", place, "")
+        while (progress := application.extractions.progress("books")) and progress.phase in EARLY:
+            await application.clock.sleep(0)
+        await application.extractions.close()
+    with sqlite3.connect(tmp_path / "data" / "books.db") as file:
+        for (name,) in file.execute("select name from sqlite_master where name like 'insula_captured_entries%'"):
+            file.execute(f'drop trigger "{name}"')
+        file.execute("insert into entries values (1, 100000, 5)")
+    file.close()
+    async with running(tmp_path / "data") as application:
+        await application.extractions.begin("books", place, "")
+        await ended(application)
+        assert await entries(application) == {*kept(writing.entered), (1, 100000)}
 
 
 async def test_a_place_that_is_not_empty_is_refused_and_nothing_is_left_behind(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -18,10 +18,12 @@ from insula.kernel.errors import Failure
 from insula.store.database import Scope
 from insula.store.moved_rows import MovedTable
 from insula.store.moving import IDENTIFIER, MOVED_TO, STATE, STATE_TABLE, claimed
+from insula.store.signals import Moved
 
 Value = TypeVar("Value")
 
 _TRIGGER = "insula_captured_"
+_CAPTURED = f"select tbl_name from sqlite_master where name = '{_TRIGGER}' || tbl_name || '_after_insert'"
 _UNIQUE_INDEXES = 'select name, origin from pragma_index_list(:table) where "unique"'
 _COLUMNS_OF_INDEX = "select name from pragma_index_info(:index)"
 
@@ -84,7 +86,10 @@ class SqliteSide:
     @asynccontextmanager
     async def hold(self, tables: Sequence[str]) -> AsyncIterator[_Hold]:
         """Take the writer's turn alone: units wait for it, as they wait for one another."""
-        await self._writer.acquire(alone=True)
+        try:
+            await self._writer.acquire(alone=True)
+        except Moved:
+            raise Failure(f"{self._place}: {self._path} is out of use") from None
         hold: _Hold | None = None
         connection = open_reader(self._path)
         connection.user_code = False
@@ -131,6 +136,10 @@ class SqliteSide:
     def _trigger(self, table: str, moment: str, body: Sequence[str]) -> str:
         name = f"{_TRIGGER}{table}_{moment.replace(' ', '_')}"
         return f"create trigger {_quoted(name)} {moment} on {_quoted(table)} begin {'; '.join(body)}; end"
+
+    def captured(self, connection: SqlConnection) -> Collection[str]:
+        """The tables that have our triggers."""
+        return connection.execute(text(_CAPTURED)).scalars().all()
 
     def stop_capture(self, table: MovedTable) -> Sequence[str]:
         """Drop the triggers and what they noted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ from insula.store.moved_rows import (
     remove,
     rows_of,
 )  # fmt: skip
-from insula.store.moving import GIVEN_UP, IDENTIFIER, MOVED_TO, STATE, Side, View
+from insula.store.moving import GIVEN_UP, IDENTIFIER, MOVED_TO, STATE, Hold, Side, View
 
 Value = TypeVar("Value")
 
@@ -97,10 +97,18 @@ class Extraction:
 
     async def _prepare(self, *, fresh: bool, back: bool) -> None:
         self._progress.enter(Phase.PREPARING)
-        await self._quiet(fresh=fresh, may_clear=not back)
         async with self._source.snapshot() as view:
-            if await view.run(_move_noted) == self._identifier:
-                return  # changes have been noted ever since
+            known = await view.run(_move_noted) == self._identifier
+            missing = set(self._names).difference(await view.run(self._source.captured))
+        if back and (missing or not known):
+            raise ExtractionFailed(
+                f"not all changes were noted ({', '.join(sorted(missing))}), so there is no way back"
+            )
+        known = known and not missing  # a migration that makes a table anew makes it without our triggers
+        await self._quiet(fresh=fresh or not known, may_clear=not back)
+        if known:
+            return
+        async with self._source.snapshot() as view:
             capture = await view.run(lambda sql: [each for table in self._tables for each in self._anew(sql, table)])
         await self._source.execute([*capture, *_note_move(self._identifier)])
 
@@ -255,15 +263,28 @@ class Extraction:
                 await self._compare_counts(hold)
                 numbers = await hold.run(self._source.numbers)
                 await self._settle(numbers, capture=not back)
-            last = [each for table in self._tables for each in self._source.stop_capture(table)]
-            last += self._source.refuse(self._names, self._identifier)
-            if back:  # from here on the old database is in force: this one only has to hear of it
-                await self._target.write(lambda sql: _run_all(sql, self._target.accept(self._names)))
-                last.append(f"update {STATE} set value = '{GIVEN_UP}' where name = '{IDENTIFIER}'")
+            await _to_its_end(self._switch(hold, switched, back=back))
+            self._progress.held_seconds = round(self._clock.monotonic() - began, 3)
+
+    async def _switch(self, hold: Hold, switched: Callable[[], None], *, back: bool) -> None:
+        """The one moment in which the other database comes into force; not to be cancelled."""
+        last = [each for table in self._tables for each in self._source.stop_capture(table)]
+        last += self._source.refuse(self._names, self._identifier)
+        if back:  # with this the old database is in force: the other one only has to hear of it
+            await self._target.write(lambda sql: _run_all(sql, self._target.accept(self._names)))
+            last.append(f"update {STATE} set value = '{GIVEN_UP}' where name = '{IDENTIFIER}'")
+        try:
             await hold.commit(last)
-            switched()
-        self._progress.held_seconds = round(self._clock.monotonic() - began, 3)
+        except Exception:
+            if not (back or await self._was_left()):
+                raise
+        switched()
         self._progress.enter(Phase.SWITCHED)
+
+    async def _was_left(self) -> bool:
+        """Whether a commit that failed has happened all the same."""
+        async with self._source.snapshot() as view:
+            return await view.run(lambda sql: sql.exec_driver_sql(_OUT_OF_USE).first() is not None)
 
     async def _compare_counts(self, here: View) -> None:
         async with self._target.snapshot() as there:
@@ -300,6 +321,19 @@ async def give_up(source: Side, tables: Sequence[MovedTable]) -> None:
     """Forget a move that has not happened: the source notes no changes any more."""
     stop = [each for table in tables for each in source.stop_capture(table)]
     await source.execute([*stop, *_note_move(None)])
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for `work` also when cancelled."""
+    running, cancelled = asyncio.ensure_future(work), None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    running.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def _run_all(sql: SqlConnection, statements: Sequence[str]) -> None:

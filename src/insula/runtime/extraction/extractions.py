@@ -192,8 +192,8 @@ class Extractions:
                 raise ConfigurationError(
                     f"{module}: its data lies in {target_of(move)} already; take it back with --back, or --finish"
                 )
-            await self._stopped(module)
             progress = self.progress(module) or Progress(module, str(target_of(move)))
+            await self._stopped(module)
             if progress.phase is Phase.SWITCHED:  # in the last moment
                 return progress
             if move.back:
@@ -210,8 +210,7 @@ class Extractions:
         side = _adapter(self._movable(module).current).side()
         try:
             found = await _described(side)
-            own = [MovedTable.of(table, found.keys[name]) for name, table in found.tables.items() if found.keys[name]]
-            await give_up(side, [*FRAMEWORK_TABLES, *own])
+            await give_up(side, _with_keys(found))
         finally:
             await side.close()
         forget(self._directory, module)
@@ -265,8 +264,7 @@ class Extractions:
             side = _adapter(database.current).side()
             try:
                 found = await _described(side)
-                own = [MovedTable.of(table, found.keys[name]) for name, table in found.tables.items()]
-                await give_up(side, [*FRAMEWORK_TABLES, *own])
+                await give_up(side, _with_keys(found))
                 await side.execute(["drop table if exists insula_extraction"])
             finally:
                 await side.close()
@@ -319,6 +317,11 @@ class Extractions:
         """Break off what is under way; it can go on after the next start."""
         for module in list(self._tasks):
             await self._stopped(module)
+
+
+def _with_keys(found: Described) -> list[MovedTable]:
+    own = [MovedTable.of(table, found.keys[name]) for name, table in found.tables.items() if found.keys[name]]
+    return [*FRAMEWORK_TABLES, *own]
 
 
 async def _described(side: Side) -> Described:
