@@ -6,48 +6,22 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
-
-from sqlalchemy import MetaData
 
 from insula.adapters.sqlite.database import SqliteDatabase
 from insula.adapters.sqlite.records import SqliteRecords
 from insula.adapters.sqlite.sessions import SqliteSession
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.configuration import Store
+from insula.runtime.module_database import ModuleDatabase
 from insula.runtime.movable import MovableDatabase
 from insula.runtime.moves import Move, MoveState, move_of
 from insula.runtime.surroundings import Surroundings
-from insula.store.database import Database
 from insula.store.records import Records
 
 _DRIVERS = ("asyncpg", "greenlet")
 SQLITE = "sqlite:"
-
-
-class ModuleDatabase(Database, Protocol):
-    """A database with its beginning and its end."""
-
-    @property
-    def location(self) -> str:
-        """Where the data lies, for people."""
-        ...
-
-    async def start(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
-        """Apply migrations, or without any make the declared tables that are missing; then accept units.
-
-        Returns what was done, a line each. Raises ConfigurationError.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Finish what is under way and let go."""
-        ...
-
-    def let_go(self) -> None:
-        """Let go at once, as the end of the process would: what is not committed is rolled back."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from insula.store.moving import MOVED_TO
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
-    from insula.runtime.databases import ModuleDatabase
+    from insula.runtime.module_database import ModuleDatabase
     from insula.store.database import Scope
 
 _MOVED = f"select value from insula_meta where name = '{MOVED_TO}'"

@@ -17,11 +17,12 @@ from insula.kernel.randomness import Randomness
 from insula.messaging.failing import described as told
 from insula.modules import Module
 from insula.runtime.configuration import Store
-from insula.runtime.databases import ModuleDatabase, Place, opened, place_of, source_of, target_of
+from insula.runtime.databases import Place, opened, place_of, source_of, target_of
 from insula.runtime.extraction.extraction import Extraction, give_up
 from insula.runtime.extraction.progress import Phase, Progress
 from insula.runtime.extraction.state import remember
 from insula.runtime.extraction.tables import Described, described, moved_tables, require_keys
+from insula.runtime.module_database import ModuleDatabase
 from insula.runtime.movable import MovableDatabase
 from insula.runtime.moves import Move, MoveState, forget, move_of
 from insula.runtime.surroundings import Surroundings
