@@ -116,16 +116,22 @@ def test_orders_move_there_and_back_under_load_and_no_request_fails(shop: Shop) 
     assert shop.audited() == ""
 
 
-@pytest.fixture(params=PLACES)
-def mortal(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: LocalPostgres) -> Iterator[Shop]:
+@contextmanager
+def killed_at(place: str, tmp_path: Path, server: LocalPostgres) -> Iterator[Shop]:
     """A shop that is killed at one place of its next extraction."""
     (tmp_path / "kill").touch()
     paths = os.pathsep.join(str(ROOT / part) for part in ("src", "examples", "tests"))
-    environment = {"KILL_AT": request.param, "KILL_FILE": str(tmp_path / "kill"), "PYTHONPATH": paths}
+    environment = {"KILL_AT": place, "KILL_FILE": str(tmp_path / "kill"), "PYTHONPATH": paths}
     options = {"target": "support.killed_shop:shop", "environment": environment}
-    with on(tmp_path / "data", postgres_server, **options) as found:
+    with on(tmp_path / "data", server, **options) as found:
         yield found
         assert not (tmp_path / "kill").exists()
+
+
+@pytest.fixture(params=PLACES)
+def mortal(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: LocalPostgres) -> Iterator[Shop]:
+    with killed_at(request.param, tmp_path, postgres_server) as found:
+        yield found
 
 
 def test_what_is_killed_in_the_middle_goes_on_and_nothing_is_lost(mortal: Shop) -> None:
@@ -161,6 +167,25 @@ def test_what_is_killed_in_the_middle_can_be_given_up_or_taken_back(mortal: Shop
     assert mortal.system.stop() == 0, mortal.system.output.read_text()[-3000:]
     assert not (mortal.system.directory / "moves" / "orders.json").exists()
     assert mortal.audited() == ""
+
+
+@pytest.mark.parametrize("place", ["catching up", "verifying", "holding", "switching", "switched"])
+def test_what_is_killed_on_its_way_back_comes_back(place: str, tmp_path: Path, postgres_server: LocalPostgres) -> None:
+    with killed_at(f"back {place}", tmp_path, postgres_server) as shop:
+        code, told = shop.extract(*shop.provisioned())
+        assert code == 0, told
+        traffic = shop.traffic(400)
+        pause(1.0)
+        extraction = shop.begin("--back")
+        assert shop.system.process.wait(60) == -signal.SIGKILL
+        shop.system.start()
+        told, errors = extraction.communicate(timeout=90)
+        assert (extraction.returncode, "orders is back from" in told) == (0, True), told + errors
+        found = figures(traffic)
+        assert (found["refused"], found["placed"]) == ({}, 400), found
+        assert shop.audited() == ""
+        assert shop.system.stop() == 0, shop.system.output.read_text()[-3000:]
+        assert not (shop.system.directory / "moves" / "orders.json").exists()
 
 
 def test_what_cannot_be_is_told_in_one_line(shop: Shop, postgres_address: Address, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The shop in a process that kills itself in the middle of an extraction: where KILL_AT says, once for each file there.
 
-The places are the phases of an extraction, and "switching": the moment between the last commit and everything after.
+The places are the phases of an extraction, and "switching": the moment between the last commit and everything after;
+"back holding" and so on are those of the way back.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ def _kill(place: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+_way = [""]
+
+
 def _entering(progress: Progress, phase: Any) -> None:
-    _kill(str(phase))
+    _way[0] = "back " if progress.back else ""
+    _kill(f"{_way[0]}{phase}")
     _enter(progress, phase)
 
 
 def _becoming(database: MovableDatabase, successor: Any) -> None:
-    _kill("switching")
+    _kill(f"{_way[0]}switching")
     _become(database, successor)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, Integer, MetaData, Table, delete, func, null, select, tuple_
 from sqlalchemy import Connection as SqlConnection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from insula.kernel.errors import ConfigurationError
+from insula.kernel.errors import ConfigurationError, Failure
 from insula.store.canonical import Checksum, NotComparable, digest_of
 
 ROWS_IN_A_CHUNK = 2000
@@ -20,8 +22,15 @@ _ROWS_IN_A_STATEMENT = 250
 CHANGED = "insula_changed_"
 _LONGEST_NAME = 63
 
+# How the driver of PostgreSQL words it.
+_ARGUMENT = re.compile(r"invalid input for query argument \$(\d+)")
+
 Row = dict[str, Any]
 Key = tuple[Any, ...]
+
+
+class DoesNotFit(Failure):
+    """The columns of the target cannot hold what the source has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +121,25 @@ def remove(connection: SqlConnection, moved: MovedTable, keys: Sequence[Key]) ->
 
 
 def insert(connection: SqlConnection, moved: MovedTable, rows: Sequence[Row]) -> None:
-    """Insert rows as they are."""
+    """Insert rows as they are. Raises `DoesNotFit` for what the columns cannot hold."""
     for some in in_chunks(rows):
-        connection.execute(moved.table.insert(), [_written(moved.table, row) for row in some])
+        try:
+            connection.execute(moved.table.insert(), [_written(moved.table, row) for row in some])
+        except (DBAPIError, StatementError) as error:
+            raise _unfitting(moved, error) or error from error
+
+
+def _unfitting(moved: MovedTable, error: StatementError) -> DoesNotFit | None:
+    """What to say when a value is at fault: without the value, for it is customers' data and ends up in a log."""
+    argument = _ARGUMENT.search(str(error.orig))
+    if argument is None and not isinstance(error, (DataError, IntegrityError)):
+        return None
+    written = [column.name for column in moved.table.c if column.computed is None]
+    where = f"column {written[int(argument[1]) - 1]}" if argument is not None else "a row"
+    return DoesNotFit(
+        f"table {moved.name}: the target cannot take {where} as it is in the source ({type(error.orig).__name__}); "
+        "correct the data, or the type of the column"
+    )
 
 
 def changed_keys(connection: SqlConnection, moved: MovedTable) -> tuple[list[int], list[Key]]:

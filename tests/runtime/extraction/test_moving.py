@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from insula import Module, System
 from insula.adapters.postgres.address import Address
 from insula.kernel.errors import ConfigurationError
+from insula.runtime.application import Application
 from insula.runtime.extraction.progress import Phase
+from insula.runtime.local.postgres import LocalPostgres
+from insula.store.database import Scope
+from insula.store.migration import MigrationFailed
 from support.ledger import Open, ended, entries, everything_heard, kept, running, written_to
-from support.postgres import TestDatabases
+from support.postgres import TestDatabases, server_folder
 
 EARLY = (Phase.PREPARING,)
 
@@ -180,6 +187,111 @@ async def test_a_table_that_was_made_anew_meanwhile_is_copied_anew(tmp_path: Pat
         await application.extractions.begin("books", place, "")
         await ended(application)
         assert await entries(application) == {*kept(writing.entered), (1, 100000)}
+
+
+async def test_what_does_not_fit_is_told_and_the_module_stays_where_it_is(
+    tmp_path: Path, empty_address: Address
+) -> None:
+    async with running(tmp_path / "data") as application:
+        await application.bus.call(Open(owner="ann"))
+    with sqlite3.connect(tmp_path / "data" / "books.db") as file:
+        file.execute("insert into entries values (1, 1, 'a lot')")
+    file.close()
+    async with running(tmp_path / "data") as application:
+        await application.extractions.begin("books", empty_address.url, "")
+        progress = await ended(application, Phase.FAILED)
+        assert "table entries: the target cannot take column cents" in progress.problem
+        assert "a lot" not in progress.problem
+        await application.wired.databases["books"].perform(_mend, Scope("mending"))
+        await application.extractions.begin("books", empty_address.url, "")
+        await ended(application)
+        assert await entries(application) == {(1, 1)}
+
+
+async def _mend(work: Any) -> None:
+    await work.execute("update entries set cents = 7")
+
+
+async def test_a_table_that_the_module_does_not_declare_is_refused_by_name(tmp_path: Path, place: str) -> None:
+    async with running(tmp_path / "data") as application:
+        books = application.wired.databases["books"]
+        await books.perform(_make_another, Scope("making"))
+        with pytest.raises(ConfigurationError, match="table another would be lost"):
+            await application.extractions.begin("books", place, "")
+        assert application.extractions.progress("books") is None
+        await books.perform(_drop_another, Scope("dropping"))
+        await application.extractions.begin("books", place, "")  # nothing was left in the way
+        await ended(application)
+
+
+async def test_migrations_that_only_the_source_takes_can_be_mended(tmp_path: Path, empty_address: Address) -> None:
+    migration = tmp_path / "migrations" / "0001_made.sql"
+    migration.parent.mkdir()
+    migration.write_text("create table made (n integer primary key autoincrement, at text);")
+    system = System("one", Module("books", migrations=migration.parent))
+    async with Application(system, directory=tmp_path / "data") as application:
+        await application.wired.databases["books"].perform(_make_two, Scope("making"))
+        with pytest.raises(MigrationFailed, match=r"0001_made\.sql.*autoincrement"):
+            await application.extractions.begin("books", empty_address.url, "")
+    migration.unlink()
+    migration.with_suffix(".py").write_text(MIGRATION)
+    with sqlite3.connect(tmp_path / "data" / "books.db") as file:  # as if it had always been so
+        file.execute(
+            "update insula_migration set checksum = ? where owner = 'books'",
+            (hashlib.sha256(MIGRATION.encode()).hexdigest(),),
+        )
+    file.close()
+    async with Application(system, directory=tmp_path / "data") as application:
+        await application.extractions.begin("books", empty_address.url, "")
+        await ended(application)
+        books = application.wired.databases["books"]
+        await books.perform(_make_two, Scope("making"))
+        assert [row.n for row in await books.read("select n from made order by n")] == [1, 2, 3, 4]
+
+
+MIGRATION = """
+from sqlalchemy import Column, Integer, MetaData, String, Table
+
+def upgrade(connection):
+    tables = MetaData()
+    Table("made", tables, Column("n", Integer, primary_key=True), Column("at", String))
+    tables.create_all(connection)
+"""
+
+
+async def _make_two(work: Any) -> None:
+    await work.execute("insert into made (at) values ('x'), ('y')")
+
+
+async def _make_another(work: Any) -> None:
+    await work.execute("create table another (n integer primary key)")
+
+
+async def _drop_another(work: Any) -> None:
+    await work.execute("drop table another")
+
+
+async def test_a_target_that_goes_away_stops_nobody_and_it_goes_on_when_that_is_back(tmp_path: Path) -> None:
+    with server_folder() as folder, LocalPostgres(folder / "server", durable=False) as server:
+        databases = TestDatabases(server.address)
+        await databases.prepare()
+        target = await databases.empty("target")
+        async with running(tmp_path / "data") as application:
+            async with written_to(application) as writing:
+                await application.extractions.begin("books", target.url, "")
+                while (progress := application.extractions.progress("books")) and progress.phase in EARLY:
+                    await application.clock.sleep(0)
+                await asyncio.to_thread(server.kill)
+                progress = await ended(application, Phase.FAILED)
+                assert "the database does not answer" in progress.problem
+                before = len(writing.entered)
+                await application.clock.sleep(0.1)
+                assert len(writing.entered) > before
+                await asyncio.to_thread(server.start)
+                await application.extractions.begin("books", target.url, "")
+                await ended(application)
+                await application.clock.sleep(0.1)
+            assert await entries(application) == kept(writing.entered)
 
 
 async def test_a_place_that_is_not_empty_is_refused_and_nothing_is_left_behind(

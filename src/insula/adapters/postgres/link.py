@@ -129,7 +129,11 @@ class Link:
             self.wait_for(dialect.setup_asyncpg_jsonb_codec(self._adapted))
         _asked.connection, self._adapted.within = self._adapted, self.directly
         try:
-            return engine.connect()
+            connection = engine.connect()
+            if not hasattr(dialect, "insula_knows_server"):
+                dialect.initialize(connection)
+                dialect.insula_knows_server = True
+            return connection
         finally:
             self._adapted.within = self._within
 
@@ -151,6 +155,9 @@ def _engine() -> Engine:
         pool_reset_on_return=None,
         query_cache_size=STATEMENTS_COMPILED,
         hide_parameters=True,  # they are customers' data, and errors end up in logs
+        # The engine would ask the server under a lock of threads; a second handler on the loop would wait for that
+        # lock, and stop the loop that the first one waits for.
+        _initialize=False,
     )
 
 

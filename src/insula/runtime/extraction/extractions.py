@@ -107,19 +107,23 @@ class Extractions:
         await database.close_superseded()
         source = await _described(_adapter(database.current).side())
         require_keys(source)  # before anything is made
-        target = self._opened(module, place)
+        target, nothing_left = self._opened(module, place), new
         try:
             move.write(self._directory)  # first: what is claimed for an unknown move would be nobody's
-            try:
-                fresh = await _adapter(target).claim(move.identifier)
-            except BaseException:
-                if new:
-                    forget(self._directory, module)
-                raise
+            fresh = await _adapter(target).claim(move.identifier)
+            nothing_left = False
             await target.start(self._modules[module].tables, self._modules[module].migrations)
-            tables = await self._tables(module, source, target)
+            try:
+                tables = await self._tables(module, source, target)
+            except ConfigurationError:
+                if new:
+                    await _give_up(_adapter(target).side())
+                    nothing_left = True
+                raise
         except BaseException:
             await target.close()
+            if nothing_left:
+                forget(self._directory, module)
             raise
         return await self._start(database, target, tables, move, fresh=fresh)
 
