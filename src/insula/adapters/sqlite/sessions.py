@@ -110,9 +110,11 @@ class SqliteSession(SqliteDatabase):
             scope.departure.reset()
         return SessionUnit(self._writer, self._reader, self._tables, scope, alone=alone, lease=lambda: self.acts_for)
 
-    async def _until_durable(self, run: Run, scope: Scope, *, in_line: bool = False) -> Any:
+    async def _until_durable(
+        self, run: Run, scope: Scope, body: Any, *, on_thread: bool = False, in_line: bool = False
+    ) -> Any:
         self._server.reach()
-        return await super()._until_durable(run, scope, in_line=in_line)
+        return await super()._until_durable(run, scope, body, on_thread=on_thread, in_line=in_line)
 
     async def _rows(self, statement: str, **parameters: Any) -> Sequence[Any]:
         self._server.reach()
