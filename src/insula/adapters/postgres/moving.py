@@ -18,7 +18,8 @@ from insula.store.moving import IDENTIFIER, MOVED_TO, STATE, STATE_TABLE, claime
 
 Value = TypeVar("Value")
 
-_LOCK_TIMEOUT = "3s"
+# Shorter than the server's deadlock_timeout: where units lock in another order, it is the extraction that gives way.
+_LOCK_TIMEOUT = "set local lock_timeout = '800ms'"
 _OWN_TABLES = ("insula_outgoing", "insula_lease")
 
 _NUMBER = "select insula_append('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"
@@ -124,7 +125,7 @@ class PostgresSide:
         """Lock the tables against writers, who wait; number what they have committed."""
         locked = ", ".join(_quoted(name) for name in sorted({*tables, *_OWN_TABLES}))
         async with self._transaction("begin") as link:
-            await link.connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+            await link.connection.execute(_LOCK_TIMEOUT)
             await link.connection.execute(_BEFORE_TABLES)
             await link.connection.execute(f"lock table {locked} in exclusive mode")
             await link.connection.execute(_NUMBER)
@@ -140,6 +141,7 @@ class PostgresSide:
     async def execute(self, statements: Sequence[str]) -> None:
         """Run statements in a transaction."""
         async with self._transaction("begin") as link:
+            await link.connection.execute(_LOCK_TIMEOUT)
             for statement in statements:
                 await link.connection.execute(statement)
             await link.connection.execute("commit")

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection as SqlConnection
 
 from insula.kernel.clock import Clock
-from insula.kernel.errors import Failure
+from insula.kernel.errors import Failure, Unavailable
 from insula.runtime.extraction.progress import Phase, Progress
 from insula.runtime.extraction.state import noted, remember
 from insula.store.canonical import spelled_key
@@ -36,7 +36,8 @@ from insula.store.moving import GIVEN_UP, IDENTIFIER, MOVED_TO, STATE, Hold, Sid
 Value = TypeVar("Value")
 
 LONGEST_HOLD_SECONDS = 5.0
-_HOLDS = 5
+_HOLDS = 20
+_PAUSE_SECONDS = 0.05
 _ROUNDS = 50
 _SHORT_SECONDS = 0.5
 _COPIED = "copied:"
@@ -87,12 +88,14 @@ class Extraction:
             try:
                 await self._hold(switched, back=back)
                 return
-            except TimeoutError:
+            except (TimeoutError, Unavailable) as error:
                 if attempt + 1 == _HOLDS:
                     raise ExtractionFailed(
-                        f"the last changes took longer than {LONGEST_HOLD_SECONDS:g} s, {_HOLDS} times, and units "
-                        "must not wait longer; run it again when there is less to do"
-                    ) from None
+                        f"units could not be held for the last changes, {_HOLDS} times, and must not wait longer than "
+                        f"{LONGEST_HOLD_SECONDS:g} s ({type(error).__name__} {error}); run it again when there is less "
+                        "to do"
+                    ) from error
+            await self._clock.sleep(_PAUSE_SECONDS)
             await self._quiet()
 
     async def _prepare(self, *, fresh: bool, back: bool) -> None:
@@ -110,7 +113,14 @@ class Extraction:
             return
         async with self._source.snapshot() as view:
             capture = await view.run(lambda sql: [each for table in self._tables for each in self._anew(sql, table)])
-        await self._source.execute([*capture, *_note_move(self._identifier)])
+        for attempt in range(_HOLDS):
+            try:
+                await self._source.execute([*capture, *_note_move(self._identifier)])
+                return
+            except Unavailable:  # units have locked what the triggers need
+                if attempt + 1 == _HOLDS:
+                    raise
+            await self._clock.sleep(_PAUSE_SECONDS)
 
     def _anew(self, sql: SqlConnection, table: MovedTable) -> list[str]:
         return [*self._source.stop_capture(table), *self._source.capture(sql, table)]

@@ -159,11 +159,11 @@ class Extractions:
             _adapter(target).succeed(None)
             database.become(target)
             _adapter(current).succeed(target)
+            self._note_switched(move)  # before anybody is told
 
         extraction = Extraction(source_side, target_side, tables, move.identifier, progress, self._clock)
         try:
             await extraction.run(fresh=fresh, back=move.back, switched=switched)
-            self._note_switched(move)
             _log.info(
                 "%s: its data lies in %s now; units waited %.3f s", move.module, target.location, progress.held_seconds
             )
