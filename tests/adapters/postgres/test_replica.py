@@ -79,6 +79,6 @@ async def caught_up(primary: LocalPostgres, replica: LocalPostgres) -> None:
     written = await one.fetchval("select pg_current_wal_lsn()")
     async with asyncio.timeout(20):
         while await other.fetchval(BEHIND, written):  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
     await one.close()
     await other.close()
