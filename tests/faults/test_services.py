@@ -1,6 +1,6 @@
-"""The shop as many services: each of them, the broker and the database are killed, stopped or cut off under traffic.
+"""The shop as many services: each of them, the broker and the database are killed or cut off under traffic.
 
-KILLS sets how often each kind is killed (default 10), SEED when.
+KILLS sets how often each kind is killed (default 2, `make hunt` 10), SEED when.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from support.processes import northwind, pause, start_tool, tool
 from support.proxy import wire
 from support.topologies import RunningTopology, json_of, shop_topologies, up
 
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "2"))
 SEED = os.environ.get("SEED", "7")
 SERVICES = ("catalog", "customers", "orders", "inventory", "billing", "shipping", "notifications")
 
@@ -79,46 +78,11 @@ def kill(shop: RunningTopology, name: str) -> None:
 @pytest.mark.parametrize("killed", ["services", "nats", "postgres"])
 def test_orders_survive_kills(killed: str) -> None:
     chance = SeededRandomness(f"{SEED} {killed}")
-    with up("services", shop_topologies()) as shop, traffic(shop, "orders", *northwind()) as placing:
+    with up("services", shop_topologies()) as shop, traffic(shop, "orders", *northwind()):
         pause(1.0)
         for number in range(KILLS):
             kill(shop, SERVICES[number % len(SERVICES)] if killed == "services" else killed)
             pause(0.3 * chance.random())
-        assert placing.poll() is None, "the orders were placed before the last kill"
-
-
-def test_a_holder_that_was_stopped_wakes_up_late_and_does_no_harm() -> None:
-    with up("three", shop_topologies()) as shop, traffic(shop, "office", *northwind()):
-        pause(1.0)
-        for _ in range(2):
-            holder = holder_of(shop)
-            pid = pid_of(shop, holder)
-            os.kill(pid, signal.SIGSTOP)
-            try:
-                wait_until(partial(holder_of, shop, leaving_out=holder), seconds=30)
-                pause(1.0)
-            finally:
-                os.kill(pid, signal.SIGCONT)
-            pause(2.0)
-
-
-def holder_of(shop: RunningTopology, leaving_out: str = "") -> str:
-    """Which of the two processes of sales moves messages now."""
-    for name in ("sales-1", "sales-2"):
-        said = [line for line in shop.said().splitlines() if line.startswith(name)]
-        moves = [line for line in said if "moves messages now" in line or "has lost its lease" in line]
-        if name != leaving_out and moves and "now" in moves[-1]:
-            return name
-    return ""
-
-
-def wait_until(holds: Callable[[], object], *, seconds: float) -> None:
-    """Until something holds."""
-    for _ in range(int(seconds / 0.05)):
-        if holds():
-            return
-        pause(0.05)
-    raise AssertionError(f"it never held within {seconds:g} s")
 
 
 def test_a_partition_between_services_and_broker_delays_orders_and_loses_none(tmp_path: Path) -> None:
