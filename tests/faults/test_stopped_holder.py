@@ -1,4 +1,4 @@
-"""A process that moves messages stands still for longer than its lease, and wakes up late. Only `make hunt` runs this."""
+"""A process that moves messages stands still for longer than its lease, and wakes up late. `make hunt` runs this."""
 
 from __future__ import annotations
 
