@@ -36,6 +36,7 @@ bench: .venv/ready-to-test
 
 hunt: .venv/ready-to-test
 	KILLS=$${KILLS:-60} $(BIN)/pytest -q tests/faults/test_kill.py
+	HUNT=1 KILLS=10 $(BIN)/pytest -q tests/faults/test_services.py tests/faults/test_stopped_holder.py
 	SERVER_KILLS=$${SERVER_KILLS:-10} $(BIN)/pytest -q tests/faults/test_postgres_kill.py
 	HASH_SEEDS=$${HASH_SEEDS:-200} $(BIN)/pytest -q tests/simulation/test_hash_seeds.py
 

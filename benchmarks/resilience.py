@@ -17,7 +17,7 @@ from itertools import cycle
 from typing import Any
 
 from benchmarks.harness import Case, Contender, Sample, Settings, run
-from insula.resilience import Bulkhead, CircuitBreaker, Policy, RateLimiter, ResiliencePipeline, Retry, Timeout
+from insula.resilience import Bulkhead, CircuitBreaker, Hedge, Policy, RateLimiter, ResiliencePipeline, Retry, Timeout
 
 BURST = 1000
 TIMEOUT_SECONDS = 10
@@ -248,6 +248,26 @@ def by_anyio_limiter(function: Callable[[], Awaitable[Any]]) -> Callable[[], Awa
     return within
 
 
+def hedged_by_hand(function: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
+    """Two tasks, the second begun when the first is slow, and the loser cancelled and waited for."""
+
+    async def hedged() -> Any:
+        first = asyncio.ensure_future(function())
+        running = {first}
+        try:
+            done, _ = await asyncio.wait(running, timeout=TIMEOUT_SECONDS)
+            if not done:
+                running.add(asyncio.ensure_future(function()))
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            losers = [each for each in running if each.cancel()]
+            if losers:
+                await asyncio.wait(losers)
+
+    return hedged
+
+
 ALL = ("retry", "circuit_breaker", "timeout")
 
 
@@ -317,6 +337,10 @@ CASES = (
         Contender("anyio.Semaphore, fast", waiting(lambda: by_anyio_semaphore(nothing_async)), ("anyio",)),
         Contender("anyio.CapacityLimiter", waiting(lambda: by_anyio_limiter(nothing_async)), ("anyio",)),
         Contender("pyresilience", waiting(lambda: by_pyresilience(nothing_async, "bulkhead")), ("pyresilience",)),
+    ),
+    case(
+        "hedge, async, suspended", waiting(lambda: Hedge(TIMEOUT_SECONDS, idempotent=True)(suspending)),
+        Contender("two tasks by hand", waiting(lambda: hedged_by_hand(suspending))), "≤ 1.2 × floor",
     ),
     case(
         "rate limiter, sync", sync(lambda: RateLimiter(RATE)(nothing)),

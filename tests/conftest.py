@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from insula.adapters.postgres.address import Address
 from insula.runtime.local.nats import LocalNats
 from insula.runtime.local.postgres import LocalPostgres
+from support.kafka import MockKafka, mock_kafka
+from support.outboxes import postgres_engine, sqlite_engine
 from support.postgres import TestDatabases, server_folder
 
 QUICK = {"io_method": "sync", "autovacuum": "off", "max_wal_size": "2GB", "checkpoint_timeout": "30min"}
@@ -48,3 +52,29 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNats]
     """A NATS server with JetStream. Tests use names of their own, and leave it running."""
     with LocalNats(tmp_path_factory.mktemp("nats")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster() -> Iterator[MockKafka]:
+    """A mock cluster of Kafka. Tests use names of their own, and leave it running."""
+    with mock_kafka() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shop_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A database of an application with an outbox and an inbox."""
+    if request.param == "sqlite":
+        with sqlite_engine(tmp_path / "shop.db") as engine:
+            yield engine
+    else:
+        with postgres_engine(request.getfixturevalue("postgres_address").url) as engine:
+            yield engine
+
+
+@pytest.fixture
+def empty_address(postgres_databases: TestDatabases) -> Iterator[Address]:
+    """The same with nothing in it."""
+    address = asyncio.run(postgres_databases.empty(f"empty_{next(_databases)}"))
+    yield address
+    asyncio.run(postgres_databases.drop(address))

@@ -10,6 +10,8 @@ from insula.messages import Event as Event
 from insula.messages import Query as Query
 from insula.messaging.bus import Ask as Ask
 from insula.messaging.bus import Bus as Bus
+from insula.messaging.inbox import Inbox as Inbox
+from insula.messaging.outbox import Outbox as Outbox
 from insula.modules import Module as Module
 from insula.modules import System as System
 from insula.store.unit_of_work import SyncUnitOfWork as SyncUnitOfWork
@@ -24,9 +26,11 @@ __all__ = [
     "Context",
     "Event",
     "Failure",
+    "Inbox",
     "InsulaError",
     "Module",
     "Money",
+    "Outbox",
     "Query",
     "Rejection",
     "SyncUnitOfWork",

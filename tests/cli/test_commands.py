@@ -16,8 +16,8 @@ from support.processes import running, tool
 
 runner = CliRunner()
 COMMANDS = [
-    "run", "dev", "check", "status", "doctor", "trace", "events tail", "dead-letters list", "dead-letters show",
-    "dead-letters retry", "dead-letters drop", "new system", "new module", "new slice",
+    "run", "dev", "check", "status", "doctor", "relay", "trace", "events tail", "dead-letters list",
+    "dead-letters show", "dead-letters retry", "dead-letters drop", "new system", "new module", "new slice",
 ]  # fmt: skip
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+
+# fmt: off
+# isort: off
+from collections.abc import Iterable
 from threading import Thread
 
 from insula.streams import BlockingEnd, Channel, Flow, Overflow
+# isort: on
+# fmt: on
 
 
 @dataclass(frozen=True)

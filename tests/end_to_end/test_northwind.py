@@ -1,8 +1,11 @@
-"""All 830 Northwind orders over HTTP, 32 in flight, on each of the databases."""
+"""The shop, whole, over HTTP: the same tests on one process and on many, on each of the databases."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +14,58 @@ import pytest
 from shop.system import shop as shop_system
 from support.postgres import provisioned
 from support.processes import northwind, running, tool
+from support.topologies import shop_topologies, up
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_every_order_ends_and_the_books_balance(tmp_path: Path, request: pytest.FixtureRequest, database: str) -> None:
-    environment: dict[str, str] = {}
-    if database == "postgres":
+@dataclass
+class Shop:
+    """A running shop. Parameters: `url` of any of its processes; `directory`, where tools find it."""
+
+    url: str
+    directory: Path
+    environment: dict[str, str]
+
+    def tool(self, *arguments: str) -> Any:
+        """What one of its tools tells, as JSON; it must succeed."""
+        done = tool(*arguments, "--json", environment=self.environment)
+        assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-3000:]
+        return json.loads(done.stdout)
+
+
+@contextmanager
+def one_process(directory: Path, **environment: str) -> Iterator[Shop]:
+    with running(directory, environment=environment) as process:
+        yield Shop(process.url, directory, environment)
+        assert process.stop() == 0
+
+
+@contextmanager
+def many(topology: str, entry: str) -> Iterator[Shop]:
+    with up(topology, shop_topologies()) as processes:
+        yield Shop(processes.url(entry), processes.data, {})
+        assert processes.stop() == 0, processes.said()[-3000:]
+
+
+@pytest.fixture(params=["local", "local on PostgreSQL", "services", "three"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    if request.param == "services":
+        found = many("services", entry="notifications")  # whichever is asked knows who answers
+    elif request.param == "three":
+        found = many("three", entry="office")
+    elif request.param == "local":
+        found = one_process(tmp_path / "data")
+    else:
         server: Any = request.getfixturevalue("postgres_server")
-        environment["INSULA_STORE_ADDRESS"] = provisioned(server.address, shop_system)
-    with running(tmp_path / "data", environment=environment) as shop:
-        traffic = tool("-m", "shop.traffic", "--url", shop.url, *northwind(), "--in-flight", "32", "--json")
-        assert traffic.returncode == 0, traffic.stderr[-2000:] + traffic.stdout[-2000:]
-        summary = json.loads(traffic.stdout)
-        assert shop.stop() == 0
+        found = one_process(tmp_path / "data", INSULA_STORE_ADDRESS=provisioned(server.address, shop_system))
+    with found as running_shop:
+        yield running_shop
+
+
+def test_every_order_ends_and_the_books_balance(shop: Shop) -> None:
+    summary = shop.tool("-m", "shop.traffic", "--url", shop.url, *northwind(), "--in-flight", "32")
     assert summary["placed"] == 830, summary
     assert summary["confirmed"] >= 200, summary
-    audit = tool("-m", "shop.audit", "--directory", str(tmp_path / "data"), "--json", environment=environment)
-    assert audit.returncode == 0, audit.stdout + audit.stderr
-    assert list((tmp_path / "data").glob("*.db")) == [] or database == "sqlite"
+    audit = shop.tool("-m", "shop.audit", "--directory", str(shop.directory))
+    assert audit["holds"], audit
+    status = shop.tool("-m", "insula.cli", "status", "--directory", str(shop.directory))
+    assert {each["module"] for each in status["modules"]} == {module.name for module in shop_system.modules}

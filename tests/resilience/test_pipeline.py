@@ -21,7 +21,8 @@ from insula.resilience import (
     Timeout,
 )
 from insula.resilience.events import Event, Opened, Refused, Retried
-from insula.resilience.policy import Function, Tell
+from insula.resilience.functions import Function
+from insula.resilience.policy import Tell
 from insula.testing import VirtualClock, virtual_time
 from support.ways import Script, Way
 
@@ -55,6 +56,31 @@ def test_the_first_policy_is_the_outermost_and_pipelines_nest(way: Way) -> None:
     one, two, three = (Noted(name, notes) for name in ("one", "two", "three"))
     way.call(ResiliencePipeline(one, ResiliencePipeline(two, three)), Script("paid"))
     assert notes == ["one", "two", "three"]
+
+
+def test_events_have_the_name_of_the_innermost_pipeline_that_has_one(way: Way) -> None:
+    heard: list[Event] = []
+    own: list[Event] = []
+    retry = Retry(on=ConnectionError, attempts=2, backoff=AT_ONCE, name="again", listener=own.append)
+    breaker = CircuitBreaker(failure_threshold=1, name="breaker")
+    inner = ResiliencePipeline(ResiliencePipeline(breaker), name="inner")
+    outer = ResiliencePipeline(ResiliencePipeline(retry), inner, name="outer", listener=heard.append)
+    with pytest.raises(CircuitOpen):
+        way.call(outer, Script(ConnectionError()))
+    assert {(event.policy, event.pipeline) for event in heard} == {("again", "outer"), ("breaker", "inner")}
+    assert [event.pipeline for event in own] == ["outer"]
+
+
+def test_without_a_named_pipeline_events_have_none(way: Way) -> None:
+    heard: list[Event] = []
+    with pytest.raises(ConnectionError):
+        way.call(ResiliencePipeline(CircuitBreaker(1), listener=heard.append), Script(ConnectionError()))
+    assert [event.pipeline for event in heard] == [None]
+
+
+def test_policies_in_a_list_are_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"one by one; write ResiliencePipeline\(one, another\), or .*\*policies"):
+        ResiliencePipeline([Retry(on=OSError), CircuitBreaker()])  # type: ignore[arg-type]
 
 
 def test_inside_a_retry_a_breaker_counts_each_attempt(way: Way) -> None:

@@ -7,7 +7,7 @@ from contextvars import copy_context
 import pytest
 
 from insula.kernel import DeadlineExceeded, Unavailable, ambient_deadline
-from insula.resilience import CircuitBreaker, Policy, ResiliencePipeline, Retry, TimedOut, Timeout
+from insula.resilience import CircuitBreaker, Policy, ResiliencePipeline, Retry, TimedOut, Timeout, seconds_left
 from insula.resilience.events import TimeRanOut
 from insula.testing import VirtualClock, virtual_time
 
@@ -363,8 +363,27 @@ def test_on_a_thread_the_caller_has_its_error_in_time_while_the_thread_goes_on(c
     clock.advance(2)
     waiting.join()
     assert "its thread goes on until the function ends" in str(errors[0])
+    breaker = CircuitBreaker(failure_threshold=1)
     with pytest.raises(Unavailable, match="all 1 threads are busy"):
-        charge()
+        breaker.call(charge)
+    assert breaker.snapshot().state == "closed"  # the function was never called
     assert not ended.is_set()
     release.set()
     assert ended.wait(10)
+
+
+async def test_whoever_works_under_a_deadline_may_ask_how_much_time_is_left(clock: VirtualClock) -> None:
+    async def work() -> list[float | None]:
+        left = [seconds_left()]
+        async with Timeout(5):
+            await clock.sleep(2)
+            left.append(seconds_left())
+            async with Timeout(1):
+                left.append(seconds_left())
+            left.append(seconds_left())
+        return left
+
+    assert await clock.run(work()) == [None, 3.0, 1.0, 3.0]
+    token = ambient_deadline.set(-1.0)
+    assert seconds_left() == 0.0
+    ambient_deadline.reset(token)

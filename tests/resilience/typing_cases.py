@@ -71,6 +71,9 @@ async def use() -> None:
     for attempt in Retry(on=lambda error: error.args == ()):
         with attempt:
             pass
+    Retry(on=OSError | KeyError, retry_after=lambda error: "3" if error.args else None)
+    Fallback(None, on=lambda error: error.args == ())
+    CircuitBreaker(on=lambda error: error.args == ())
     async with Timeout(1), CircuitBreaker(), Bulkhead(GradientLimit()), RateLimiter(5, key=len):
         pass
     assert_type(await Bulkhead(20).call_on_thread(legacy, 3), str)
@@ -84,6 +87,8 @@ async def misuse() -> None:
     await payments.call(legacy, 3)  # refused: the result is no coroutine
     await price(3)  # refused: an argument of another type
     stock()  # refused: one is missing
+    with Timeout(1):  # refused: plain code cannot be interrupted
+        pass
     await Bulkhead(20).call_on_thread(legacy, "3")  # refused: an argument of another type
 
 

@@ -86,8 +86,9 @@ async def test_a_background_task_that_ends_makes_the_process_unready(
     async def do_work(command: Work, work: UnitOfWork) -> None: ...
 
     async with Application(System("one", module), directory=tmp_path) as application:
-        application._tasks[0].cancel()
-        await asyncio.wait(application._tasks[:1])
+        tasks = application._running._tasks
+        tasks[0].cancel()
+        await asyncio.wait(tasks[:1])
         await asyncio.sleep(0)
         assert not application.ready
         assert "restart the process" in caplog.text

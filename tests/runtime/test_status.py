@@ -53,7 +53,9 @@ async def test_the_status_counts_what_waits_and_what_is_parked_without_reading_i
         with monkeypatch.context() as patched:
             for name in ("log_after", "parked_list"):
                 patched.delattr(Queries, name)
-            running: Any = SimpleNamespace(system=scenario.system, ready=True, wired=scenario.wired)
+            running: Any = SimpleNamespace(
+                system=scenario.system, ready=True, wired=scenario.wired, moves_messages=True
+            )
             status = await status_of(running)
     modules = {each.module: each for each in status.modules}
     assert (modules["saying"].log, modules["hearing"].parked, modules["hearing"].dead) == (303, 2, 1)

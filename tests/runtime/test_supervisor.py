@@ -141,3 +141,17 @@ async def test_a_line_without_an_end_does_not_stop_the_others(tmp_path: Path) ->
     supervisor = Supervisor([program(tmp_path, "endless", endless)], told)
     await supervisor.run(on_ready=supervisor.stop)
     assert told.lines[-1] == ("endless", "drained")
+
+
+async def test_one_that_hangs_is_ended_and_started_again() -> None:
+    told, port = Told(), free_port()
+    program = Program("one", [sys.executable, "-c", SERVER, str(port)], port)
+    supervisor = Supervisor([program], told, hung_seconds=1.0)
+    running = asyncio.create_task(supervisor.run())
+    line = await told.until(lambda _, line: line.startswith("my id is"))
+    await told.until(lambda _, line: line.startswith("is ready"))
+    os.kill(int(line.split()[-1]), signal.SIGSTOP)
+    await told.until(lambda _, line: line == "has not answered for 1 s; ending it")
+    await told.until(lambda _, line: line.startswith("is ready"), times=2)
+    supervisor.stop()
+    await running

@@ -30,6 +30,7 @@ class LosesTheFirst:
         self.choices = SimpleNamespace(number=lambda key: key)
         self.aliases: dict[str, str] = {}
         self.arrived: list[str] = []
+        self.database = SimpleNamespace(acts_for=None)
         self._lost = False
 
     def fault(self, lane: str, _: str) -> Any:
@@ -54,3 +55,12 @@ async def test_a_message_sent_together_with_a_lost_one_does_not_overtake_it() ->
     assert [type(answer) for answer in answers] == [MessageLost, MessageLost]
     await asyncio.gather(*map(delivery, sent))
     assert place.arrived == ["message 1", "message 2"]
+
+
+async def test_what_was_lost_under_another_lease_is_waited_for_no_more() -> None:
+    place: Any = LosesTheFirst()
+    delivery = Delivery(place, "trips", place)
+    await asyncio.gather(delivery(message(1)), return_exceptions=True)
+    place.database.acts_for = "a lease"  # since another process had it, which took the first message
+    await delivery(message(2))
+    assert place.arrived == ["message 2"]

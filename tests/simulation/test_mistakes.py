@@ -75,6 +75,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a module of another system in the topology": (
         {"topology": {"all": [orders, loyalty, Module("other")]}}, "'all' has module 'other', which is not in",
     ),
+    "replicas of nobody": ({"replicas": {"order": 2}}, "there is no process 'order' .* processes are loyalty, orders"),
+    "replicas without a number": ({"replicas": {"orders": "two"}}, "'orders' has 'two'; give a number from 1"),
+    "no replica at all": ({"replicas": {"orders": 0}}, "'orders' has 0; give a number from 1"),
+    "replicas as a list": ({"replicas": ["orders"]}, "replicas=.*a mapping"),
     "a module in no process": ({"topology": {"all": [orders]}}, "loyalty must be in exactly one process"),
     "an instance as stand-in": ({"ports": {Bank: Bank()}}, "ports: Bank has .*give a class"),
     "ports without stand-ins": ({"ports": [Bank]}, "ports=.*a mapping"),

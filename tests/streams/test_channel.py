@@ -321,7 +321,7 @@ def test_a_second_event_loop_at_once_is_refused() -> None:
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_size_without_places_is_refused_by_name(size: int) -> None:
-    with pytest.raises(ValueError, match=f"Channel: size={size} leaves no place"):
+    with pytest.raises(ValueError, match=f"Channel: size={size} is less than one"):
         Channel[int](size)
 
 

@@ -119,7 +119,7 @@ async def test_an_error_of_the_source_arrives_as_it_is_with_a_note_and_everythin
 
 
 async def test_an_error_names_its_stage_and_comes_after_what_was_before_it() -> None:
-    def inverse(number: int) -> int:
+    async def inverse(number: int) -> int:
         return 6 // (3 - number)
 
     for concurrency in (1, 4):
@@ -160,8 +160,11 @@ async def test_an_item_that_fails_can_be_diverted_with_its_error_and_the_others_
         await asyncio.sleep(0)
         diverted.append((number, type(error)))
 
+    async def half(number: int) -> int:
+        return 2 // number
+
     for concurrency in (1, 2):
-        flow = Flow([2, 0, 1]).map(lambda n: 2 // n, concurrency=concurrency, divert=set_aside)
+        flow = Flow([2, 0, 1]).map(half, concurrency=concurrency, divert=set_aside)
         assert await flow.collect(limit=9) == [1, 2]
         assert flow.counters()[1].dropped == 1
     assert diverted == [(0, ZeroDivisionError)] * 2

@@ -275,7 +275,11 @@ async def returned(awaitable: Awaitable[T]) -> T:
 
 async def test_two_takers_of_one_run_are_refused_and_two_runs_are_apart() -> None:
     """§1.10, §1.11, §2.7: a run has one taker; a flow may be taken by several, each with a run of its own."""
-    flow = Flow(range(4)).map(lambda n: n, concurrency=2)
+
+    async def same(number: int) -> int:
+        return number
+
+    flow = Flow(range(4)).map(same, concurrency=2)
     items = aiter(flow)
     both: list[Any] = await asyncio.gather(*(returned(anext(items)) for _ in range(2)), return_exceptions=True)
     assert [type(outcome) for outcome in both] == [int, RuntimeError]

@@ -61,16 +61,24 @@ async def test_a_delivery_is_acknowledged_when_its_taker_comes_back_for_the_next
     assert subscription.acknowledged == [0]
 
 
+async def number_later(delivery: Any) -> int:
+    return number_of(delivery)
+
+
+async def is_even(delivery: Any) -> bool:
+    return bool(delivery.number % 2 == 0)
+
+
 @pytest.mark.parametrize(
     "shape",
     [
         lambda flow: flow.map(number_of),
-        lambda flow: flow.map(number_of, concurrency=20),
+        lambda flow: flow.map(number_later, concurrency=20),
         lambda flow: flow.buffer(20),
         lambda flow: flow.batch(5),
         lambda flow: flow.batch(20, within=0.001),
         lambda flow: flow.partition(number_of, lanes=3, each=lambda lane: lane.buffer(9)),
-        lambda flow: flow.filter(lambda delivery: delivery.number % 2 == 0, concurrency=3),
+        lambda flow: flow.filter(is_even, concurrency=3),
         lambda flow: flow.map(lambda delivery: 1 // (delivery.number % 3), divert=lambda *_: None),
         lambda flow: flow.buffer(2, overflow=Overflow.DROP_OLDEST).throttle(10000),
     ],

@@ -50,6 +50,11 @@ class TestDatabases:
         await self._administer(f'create database "{database}" template "{TEMPLATE}" owner "{ROLE}"')
         return self.address(database)
 
+    async def empty(self, database: str) -> Address:
+        """A database with nothing in it."""
+        await self._administer(f'create database "{database}" owner "{ROLE}"')
+        return self.address(database)
+
     async def drop(self, address: Address) -> None:
         """Forget it, whoever is still connected."""
         await self._administer(f'drop database "{urlsplit(address.url).path.strip("/")}" with (force)')

@@ -19,8 +19,16 @@ _ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for
 _pause = Event()
 
 
+def environment_of(changes: Mapping[str, str]) -> dict[str, str]:
+    """What a child process finds around it: this checkout, and these changes."""
+    return {**_ENVIRONMENT, **changes}
+
+
 class SystemProcess:
-    """`insula run` on a directory and a fixed port, so that clients find it again after a crash."""
+    """`insula run` on a directory and a fixed port, so that clients find it again after a crash.
+
+    Parameters: `part`, a topology and the name of one of its processes (default: the whole system in one).
+    """
 
     def __init__(
         self,
@@ -30,18 +38,25 @@ class SystemProcess:
         port: int = 0,
         cwd: Path = ROOT,
         environment: Mapping[str, str] | None = None,
+        part: tuple[str, str] | None = None,
     ) -> None:
         self.directory = directory
-        self._environment = {**_ENVIRONMENT, **(environment or {})}
+        self._part = part
+        self._environment = environment_of(environment or {})
         self.port = port
         self._target = target
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
-        self.output = directory.parent / f"{directory.name}.output"
+        name = directory.name if part is None else part[1]
+        self.output = directory.parent / f"{name}.output"
 
     def start(self) -> None:
         """Start and wait until ready."""
-        command = [sys.executable, "-m", "insula.cli", "run", self._target, "--port", str(self.port)]
+        command = [sys.executable, "-m", "insula.cli", "run", self._target]
+        if self._part is None:
+            command += ["--port", str(self.port)]
+        else:
+            command += ["--topology", self._part[0], "--only", self._part[1]]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 [*command, "--directory", str(self.directory)],
@@ -54,7 +69,8 @@ class SystemProcess:
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
-        presence = self.directory / "process.json"
+        home = self.directory if self._part is None else self.directory / "processes" / self._part[1]
+        presence = home / "process.json"
         for _ in range(600):
             if self._process.poll() is not None:
                 break
@@ -107,13 +123,13 @@ def running(directory: Path, **options: Any) -> Iterator[SystemProcess]:
 
 
 def tool(
-    *arguments: str, timeout_seconds: float = 240, environment: Mapping[str, str] | None = None
+    *arguments: str, timeout_seconds: float = 240, environment: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the shop's tools, or the command line, to its end."""
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**_ENVIRONMENT, **(environment or {})},
+        cwd=cwd,
+        env=environment_of(environment or {}),
         capture_output=True,
         text=True,
         timeout=timeout_seconds,

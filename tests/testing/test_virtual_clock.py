@@ -3,10 +3,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextvars import copy_context
+from functools import partial
+from typing import Any
 
 import pytest
 
 from insula.kernel import clock_of_process, randomness_of_process
+from insula.resilience import TimedOut, Timeout
 from insula.testing import VirtualClock, virtual_time
 
 
@@ -92,3 +95,26 @@ async def test_within_virtual_time_the_process_is_another_one() -> None:
 
 async def _clock() -> object:
     return clock_of_process()
+
+
+@pytest.mark.parametrize("name", ["asyncio.sleep", "asyncio.to_thread"])
+async def test_a_timeout_that_came_of_a_real_wait_says_so(name: str) -> None:
+    release = threading.Event()
+    waits: dict[str, Any] = {
+        "asyncio.sleep": partial(asyncio.sleep, 60),
+        "asyncio.to_thread": partial(asyncio.to_thread, release.wait, 60),
+    }
+
+    async def work() -> None:
+        await waits[name]()
+
+    with virtual_time() as clock, pytest.raises(TimedOut) as raised:
+        await clock.run(Timeout(1).call(work))
+    release.set()
+    assert raised.value.__notes__[0].startswith(f"it was waiting in {name}, which takes real time")
+
+
+async def test_a_timeout_of_a_virtual_wait_is_what_it_looks_like() -> None:
+    with virtual_time() as clock, pytest.raises(TimedOut) as raised:
+        await clock.run(Timeout(1).call(clock.sleep, 60))
+    assert not hasattr(raised.value, "__notes__")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from insula.cli.client import request
+from insula.cli.client import ask, processes
 from insula.cli.options import Config, Directory, Json, Target, configured
 from insula.cli.output import FAILED, explained, print_json, show
 from insula.cli.target import find_system
@@ -19,6 +19,7 @@ from insula.modules import System
 from insula.runtime import presence
 from insula.runtime.configuration import Configuration
 from insula.runtime.inspection import Inspection
+from insula.runtime.presence import Presence
 from insula.runtime.wiring import assembled, migration_problems
 
 _MODULE_COLUMNS = ("module", "log", "parked", "dead", "delayed", "handled")
@@ -33,17 +34,46 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
     Example: insula status --json
     """
     configuration = configured(config, directory)
-    found = request(Path(configuration.store.directory), "GET", "/_insula/status")
+    running = processes(Path(configuration.store.directory))
+    told, silent = list[tuple[Presence, dict[str, Any]]](), list[tuple[str, str]]()
+    for process in running:
+        try:
+            told.append((process, ask(process, "GET", "/_insula/status")))
+        except InsulaError as error:  # whoever asks wants to know of the others all the more
+            silent.append((process.name or str(process.pid), str(error)))
+    if not told:
+        raise InsulaError("; ".join(f"{name}: {reason}" for name, reason in silent))
+    found = _together(told)
+    if silent:
+        found = {**found, "ready": False, "silent": [{"process": name, "reason": reason} for name, reason in silent]}
     if as_json:
         print_json(found)
         return
-    show(f"{found['system']}: modules", _MODULE_COLUMNS, _cells(found["modules"], _MODULE_COLUMNS), as_json=False)
+    if silent:
+        show("Processes that do not tell", ("process", "reason"), silent, as_json=False)
+    columns = _MODULE_COLUMNS if len(running) == 1 else ("process", *_MODULE_COLUMNS, "moves_messages")
+    show(f"{found['system']}: modules", columns, _cells(found["modules"], columns), as_json=False)
     unpublished = [{**each, "subscriber": "(the broker)"} for each in found["publishers"]]
     behind = [each for each in (*found["relays"], *unpublished) if each["waiting"]]
     show("On their way", _RELAY_COLUMNS, _cells(behind, _RELAY_COLUMNS), as_json=False)
     missing = [each for each in found["subscribers"] if each["missing"]]
     if missing:
         show("Partitions that miss something", _MISSING_COLUMNS, _cells(missing, _MISSING_COLUMNS), as_json=False)
+
+
+def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:
+    """What the processes of a system say, as one."""
+    if len(told) == 1:
+        return told[0][1]
+    lists = {
+        part: [
+            {"process": process.name, **each, "moves_messages": said["moves_messages"]}
+            for process, said in told
+            for each in said[part]
+        ]
+        for part in ("modules", "relays", "publishers", "subscribers")
+    }
+    return {"system": told[0][1]["system"], "ready": all(said["ready"] for _, said in told), **lists}
 
 
 def _cells(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
@@ -78,8 +108,9 @@ def _findings(target: str | None, configuration: Configuration) -> Iterator[tupl
         f"{directory.absolute()} ({'there' if directory.exists() else 'made at start'})",
     )
     try:
-        running = presence.read(directory)
-        yield "process", True, f"{running.pid} at {running.url}" if running else "none runs here"
+        running = presence.found(directory)
+        names = ", ".join(f"{each.name or each.pid} at {each.url}" for each in running)
+        yield "process", True, names or "none runs here"
         system = find_system(target, configuration)
         assembled(system)
         problems = migration_problems(system)

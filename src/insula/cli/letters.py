@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from insula.cli.client import NotRunning, request
+from insula.cli.client import NotRunning, NotServed, ask_any
 from insula.cli.options import Config, Directory, DryRun, Json, Target, configured
 from insula.cli.output import FAILED, explained, print_json, say, show
 from insula.cli.target import find_system
@@ -104,7 +104,9 @@ def _change(action: str, letter: str, target: str | None, configuration: Configu
         return
     directory = Path(configuration.store.directory)
     try:
-        changed = request(directory, "POST", f"/_insula/dead-letters/{module.name}/{action}", sequences)["changed"]
+        changed = ask_any(directory, "POST", f"/_insula/dead-letters/{module.name}/{action}", sequences)["changed"]
+    except NotServed:
+        raise ConfigurationError(f"the process of {module.name} is not up; start it, then {action} again") from None
     except NotRunning:
         changed = asyncio.run(_change_offline(system, configuration, module, action, sequences))
     say(f"{action}: {changed} of {module.name}")

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from insula.cli import developing, inspecting, letters, provisioning, running, scaffolding, simulating, tracing
+from insula.cli import (
+    developing,
+    extracting,
+    inspecting,
+    letters,
+    provisioning,
+    relaying,
+    running,
+    scaffolding,
+    simulating,
+    supervising,
+    tracing,
+)
 from insula.cli.output import say
 
 application = typer.Typer(
@@ -28,19 +40,22 @@ def _version(wanted: bool) -> None:
 def insula(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    """Write service systems as modules; run them as one process. Example: insula run shop.system:shop"""
+    """Write service systems as modules; run them as one process or as many. Example: insula run shop.system:shop"""
 
 
 application.command()(running.run)
 application.command()(developing.dev)
+application.command()(supervising.up)
 application.command()(running.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)
 application.command()(provisioning.provision)
+application.command()(relaying.relay)
 application.command()(tracing.trace)
 application.add_typer(simulating.simulate, name="simulate")
 application.add_typer(tracing.events, name="events")
 application.add_typer(letters.letters, name="dead-letters")
+application.add_typer(extracting.module, name="module")
 application.add_typer(scaffolding.new, name="new")
 
 

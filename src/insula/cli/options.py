@@ -17,6 +17,10 @@ Config = Annotated[Path | None, typer.Option("--config", help="Configuration fil
 Port = Annotated[int | None, typer.Option(help="Port to serve on; 0 takes a free one. Default: as configured, 8000.")]
 Host = Annotated[str | None, typer.Option(help="Address to serve on. Default: as configured, 127.0.0.1.")]
 Directory = Annotated[Path | None, typer.Option(help="Where the modules' files lie. Default: as configured, .insula.")]
+Only = Annotated[
+    str | None, typer.Option(help="Which process of the topology: its name, or its modules, like orders,billing.")
+]
+Topology = Annotated[str | None, typer.Option(help="A topology of insula.toml, or services. Default: one process.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,10 +16,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from insula.boundaries import CheckUnavailable, crossings, policy_problems
-from insula.cli.options import Config, Directory, Host, Json, Port, Target, configured
+from insula.cli.options import Config, Directory, Host, Json, Only, Port, Target, Topology, configured
 from insula.cli.output import FAILED, explained, print_json, say
 from insula.cli.target import find_system
-from insula.kernel.errors import AssemblyError
+from insula.kernel.errors import AssemblyError, ConfigurationError
 from insula.modules import Assembly
 from insula.runtime.configuration import load
 from insula.runtime.wiring import assembled, migration_problems
@@ -29,20 +30,35 @@ Lifeline = Annotated[int | None, typer.Option(hidden=True)]
 @explained
 def run(
     target: Target = None, host: Host = None, port: Port = None, directory: Directory = None, config: Config = None,
-    lifeline: Lifeline = None,
+    topology: Topology = None, only: Only = None, lifeline: Lifeline = None,
 ) -> None:  # fmt: skip
-    """Run a system in one process until SIGTERM or Ctrl-C; a second signal stops at once.
+    """Run a system, or one process of a topology, until SIGTERM or Ctrl-C; a second signal stops at once.
 
     Example: insula run shop.system:shop --port 8000
+
+    Example: insula run shop.system:shop --topology services --only orders
     """
     if lifeline is not None:
         threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     configuration = configured(config, directory, host=host, port=port)
     system = find_system(target, configuration)
     _log_to_terminal()
+    from insula.runtime.local.addresses import Addresses
+    from insula.runtime.part import part_of
     from insula.runtime.process import serve_system  # the server is not needed by the other commands
 
-    _run(serve_system(system, configuration, announce=say))
+    if topology is None and only is not None:
+        raise ConfigurationError("--only names a process of a topology; add --topology, such as --topology services")
+    if topology is not None and port is not None:
+        raise ConfigurationError("--port: the topology says where its processes are reached; write port= there")
+    up = Addresses.running(Path(configuration.store.directory))
+    if topology is None and up is not None:
+        raise ConfigurationError(
+            f"`insula up` runs topology {up.topology} for {configuration.store.directory}, as process {up.pid}: stop "
+            "it first, or name another --directory"
+        )
+    part = None if topology is None else part_of(system, configuration, topology, only)
+    _run(serve_system(system, configuration, part=part, announce=say))
 
 
 def _end_with(lifeline: int) -> None:

@@ -84,13 +84,18 @@ def headers_of(message: type[Message], context: MessageContext, remaining_second
         _CORRELATION_ID: context.correlation_id,
         _CALLER: json.dumps(context.caller.subject),  # ASCII, whatever the name
         CONTRACT: contract_of(message),
-        _REMAINING: f"{remaining_seconds:.6f}",
+        **remaining_header(remaining_seconds),
     }
     if context.causation_id is not None:
         headers[_CAUSATION_ID] = context.causation_id
     if context.trace is not None:
         headers[_TRACE] = context.trace.format()
     return headers
+
+
+def remaining_header(seconds: float) -> dict[str, str]:
+    """How long the caller waits."""
+    return {_REMAINING: f"{seconds:.6f}"}
 
 
 def context_of(headers: Mapping[str, str], clock: Clock, randomness: Randomness) -> MessageContext:
@@ -113,7 +118,9 @@ def context_of(headers: Mapping[str, str], clock: Clock, randomness: Randomness)
 
 def encode_failure(failure: Failure) -> bytes:
     """A failure as JSON. Its own words go along: both ends belong to one system."""
-    return msgspec.json.encode(_FailureOnWire(failure.code, str(failure), failure.status, failure.retry_after))
+    # A process that is called knows more kinds of them than its caller has to: an open circuit is `Unavailable` there.
+    known = next((code for code, kind in _KNOWN.items() if isinstance(failure, kind)), failure.code)
+    return msgspec.json.encode(_FailureOnWire(known, str(failure), failure.status, failure.retry_after))
 
 
 def decode_failure(data: bytes, url: str) -> Failure:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from insula.kernel.errors import Failure
+import logging
+
+from insula.kernel.errors import Failure, Unavailable
 
 _ERROR_LENGTH = 2000
+_MOMENT_SECONDS = 1.0
 
 
 class EventRejected(Failure):
@@ -33,3 +36,8 @@ def described(error: BaseException) -> str:
     except Exception as unprintable:
         text = f"(its text cannot be made: {type(unprintable).__name__})"
     return f"{type(error).__name__}: {text}"[:_ERROR_LENGTH].encode(errors="backslashreplace").decode()
+
+
+def weight(error: BaseException, delay: float) -> int:
+    """How loud to say that something is tried again: of a server that is away for a moment, its connection tells."""
+    return logging.DEBUG if isinstance(error, Unavailable) and delay < _MOMENT_SECONDS else logging.WARNING

@@ -22,6 +22,20 @@ class OutgoingInvalid(Failure):
     """What a handler publishes or sends does not fit the types that the message declares."""
 
 
+def encoded(message: Any, place: str) -> bytes:
+    """The message as JSON that can be read again: types are only checked by decoding, and later is too late.
+
+    Parameters: `place`, who lets it out, for the error. Raises `OutgoingInvalid`.
+    """
+    data = encode(message)
+    try:
+        decoder(type(message))(data)
+    except MessageInvalid as error:
+        where = f"{error.path}: {error.reason}" if error.path else error.reason
+        raise OutgoingInvalid(f"{place}: {type(message).__name__} does not fit its types: {where}") from None
+    return data
+
+
 class OutgoingMessages:
     """Collects during one run of a handler. Implements `Departure`.
 
@@ -103,20 +117,10 @@ class OutgoingMessages:
             version=cls.__version__,
             subject=key_of(message),
             time=now,
-            data=self._checked(message),
+            data=encoded(message, self._place),
             correlation_id=context.correlation_id,
             causation_id=context.message_id,
             traceparent=None if context.trace is None else context.trace.format(),
             caller=context.caller.subject,
             expires_at=None if expires is None else now + expires + (delay or timedelta()),
         )
-
-    def _checked(self, message: Any) -> bytes:
-        """The message as JSON that can be read again: types are only checked by decoding, and later is too late."""
-        data = encode(message)
-        try:
-            decoder(type(message))(data)
-        except MessageInvalid as error:
-            where = f"{error.path}: {error.reason}" if error.path else error.reason
-            raise OutgoingInvalid(f"{self._place}: {type(message).__name__} does not fit its types: {where}") from None
-        return data

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
 from insula.messages import Envelope
+from insula.messaging.epoch import in_log
 from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
 from insula.messaging.transport import log_cursor, partition_cursor, partition_of
@@ -119,6 +120,7 @@ class Relay:
 
         That beginning is stored at once: after a crash it must not move past what was appended since.
         """
+        self._apart = {}
         found = await self.receiver.database.cursor(self._name)
         head = await self.source.log_head()
         if found is not None and found < 0:
@@ -144,7 +146,7 @@ class Relay:
         """Take over from a `Subscriber`, which has read each partition by itself; returns where to begin."""
         database, self._partitions = self.receiver.database, partitions
         found = [(each, await database.cursor(partition_cursor(self.source.name, each))) for each in range(partitions)]
-        self._apart = {partition: position for partition, position in found if position is not None}
+        self._apart = {partition: in_log(position) for partition, position in found if position is not None}
         return min(self._apart.values(), default=head)
 
     def _was_read(self, envelope: Envelope) -> bool:
@@ -152,7 +154,7 @@ class Relay:
         return envelope.position <= self._apart.get(partition_of(envelope, self._partitions), 0)
 
     def _appended(self, types: frozenset[str]) -> None:
-        if not types.isdisjoint(self.receiver.types):
+        if not types or not types.isdisjoint(self.receiver.types):  # none: nobody knows which
             self._grown = True
             self._awake.set()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Container, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Unavailable
-from insula.messaging.failing import described
+from insula.messaging.epoch import epoch_of
+from insula.messaging.failing import described, weight
 from insula.messaging.lane import Entry, Gap, Lane
 from insula.messaging.receiver import Receiver
 from insula.messaging.transport import Begin, Delivery, Subscription, Transport, log_cursor, partition_cursor
@@ -58,6 +59,8 @@ class Subscriber:
     ) -> None:
         self.source = source
         self.receiver = receiver
+        self.on_unknown: Callable[[], None] = _nothing
+        """Called when a message came that a newer version of the system has to take."""
         self.gaps: dict[int, Gap] = {}
         """Partition -> what is missing in it, once that has been told."""
         self._transport = transport
@@ -72,6 +75,7 @@ class Subscriber:
         self._mending: set[int] = set()
         self._watched: set[int] = set()
         self._passed: list[Delivery] = []
+        self._epoch = 0
         self._unremembered = 0
         self._remember_at: float | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -96,6 +100,7 @@ class Subscriber:
         A module whose source ran in the same process until now goes on where that ended.
         Raises ConfigurationError for another number of partitions than were read before.
         """
+        self._forget()
         database, partitions = self.receiver.database, self._transport.partitions
         together = await database.cursor(log_cursor(self.source))
         if together is not None and together < 0 and together != -partitions:
@@ -109,6 +114,12 @@ class Subscriber:
             self._lanes[partition] = Lane(max(known, default=None))
         if together != -partitions:
             await self._read_apart()
+
+    def _forget(self) -> None:
+        """Whoever reads again after another process has read knows nothing any more."""
+        self.gaps, self._lanes = {}, {}
+        self._mending, self._watched, self._passed = set(), set(), []
+        self._unremembered, self._remember_at, self._landing = 0, None, False
 
     async def _read_apart(self) -> None:
         """Remember that each partition is read by itself from now on."""
@@ -137,7 +148,7 @@ class Subscriber:
             except Exception as error:
                 if self._progress > before:
                     delay = _FIRST_DELAY_SECONDS
-                _log.warning("%s: %s; again in %.2f s", self.name, described(error), delay)
+                _log.log(weight(error, delay), "%s: %s; again in %.2f s", self.name, described(error), delay)
             await self._clock.sleep(delay)
             delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
 
@@ -160,6 +171,7 @@ class Subscriber:
     def _take_in(self, deliveries: Sequence[Delivery]) -> None:
         touched = set()
         for delivery in deliveries:
+            self._notice_epoch(delivery)
             if not self._lanes[delivery.partition].arrive(delivery):
                 self._passed.append(delivery)
             touched.add(delivery.partition)
@@ -168,6 +180,19 @@ class Subscriber:
             if partition not in self._watched and self._lanes[partition].gap() is not None:
                 self._watched.add(partition)
                 self._do_later(self._watch(partition))
+
+    def _notice_epoch(self, delivery: Delivery) -> None:
+        """Tell of a source whose log begins anew."""
+        epoch, before = epoch_of(delivery.envelope.position), self._lanes[delivery.partition].remembered
+        if before is None or epoch <= max(self._epoch, epoch_of(before)):
+            return
+        self._epoch = epoch
+        _log.error(
+            "%s: the log of %s has a new epoch, %d: it was restored from a backup, or replaced. %s goes on with what "
+            "follows; what it has taken before and %s has forgotten is to be put right by hand: compare their data; "
+            "`insula trace` has what the logs of others tell of a message",
+            self.name, self.source, epoch, self.receiver.module, self.source,
+        )  # fmt: skip
 
     def _begin_in(self, partition: int) -> None:
         lane, create_task = self._lanes[partition], asyncio.get_running_loop().create_task
@@ -186,6 +211,7 @@ class Subscriber:
                     "what follows it in its partition wait for a newer version"
                 )
                 self._failed(partition, lane, entry, unknown)
+                self.on_unknown()
 
     async def _fly(self, partition: int, lane: Lane, entry: Entry) -> None:
         envelope = entry.envelope
@@ -314,3 +340,7 @@ class Subscriber:
                 await subscription.acknowledge(done)
         finally:
             await subscription.close()
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

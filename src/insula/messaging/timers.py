@@ -46,7 +46,7 @@ class Timers:
         database.on_append(self._appended)
 
     def _appended(self, types: frozenset[str]) -> None:
-        if TIMER_SAVED in types:
+        if not types or TIMER_SAVED in types:  # none: nobody knows which
             self._awake.set()
 
     async def start(self) -> None:

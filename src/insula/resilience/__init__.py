@@ -22,7 +22,7 @@ from insula.resilience.rate_limiter import RateLimiter
 from insula.resilience.rates import RateLimited, RateSnapshot
 from insula.resilience.retry import Retry
 from insula.resilience.retry_budget import RetryBudget
-from insula.resilience.timeout import TimedOut, Timeout
+from insula.resilience.timeout import TimedOut, Timeout, seconds_left
 
 __all__ = [
     "AimdLimit",
@@ -54,4 +54,5 @@ __all__ = [
     "Timeout",
     "attempts_of",
     "lint",
+    "seconds_left",
 ]

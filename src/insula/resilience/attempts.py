@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from insula.kernel.deadline import ambient_deadline
 from insula.kernel.errors import Rejection
-from insula.kernel.notes import chain
-from insula.kernel.randomness import Randomness
+from insula.kernel.notes import chain, leave_note
+from insula.resilience.asked_waits import asked_seconds
 from insula.resilience.backoff import Backoff
 from insula.resilience.events import GaveUp, Retried
+from insula.resilience.functions import Misused
 from insula.resilience.notes import leave_policy_note, shown
-from insula.resilience.policy import Tell
+from insula.resilience.policy import Machine, Tell
 from insula.resilience.retry_budget import Tokens
 
 _KEPT = "__insula_attempts__"
+NEVER_RETRIED = (Rejection, Misused)
 _OTHER_ERROR = "this error is not retried"
 
 Match = Callable[[Exception], "Backoff | None"]
@@ -40,83 +43,136 @@ class Attempt:
 
 
 def attempts_of(error: BaseException) -> tuple[Attempt, ...]:
-    """Every attempt of the `Retry` that raised this error, the last one included; empty if it was never retried."""
+    """Every attempt of the `Retry` that raised this error, the last one included; empty if it was never retried.
+
+    Where a `Timeout` around the retry ended it, its `TimedOut` has the attempts up to then.
+    """
     kept: tuple[Attempt, ...] = error.__dict__.get(_KEPT, ())
     if not kept or not isinstance(error, Exception):
         return ()
     *before, last = kept
-    return (*before, Attempt(error, last.duration, None))
+    return (*before, Attempt(error, last.duration, None)) if last.error is _NOBODY else kept
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """What a `Retry` was told: its `name`; `most` attempts in all; which errors `match`; what they say about waiting
+    (`said`)."""
+
+    name: str
+    most: int
+    match: Match
+    said: Callable[[Exception], object]
+
+
+on_thread: ContextVar[list[Attempts] | None] = ContextVar("insula_attempts_on_thread", default=None)
+"""The calls that are tried again on a thread whose caller may not wait for their end; nobody can interrupt them."""
 
 
 class Attempts:
     """The attempts of one call, made when its first one has failed.
 
-    Parameters: `policy`, the name of the retry; `function`, what is called; `most`, how many attempts in all; `match`;
-    `monotonic` and `randomness`, those of the process; `tokens`, its budget; `started`, when the first attempt began.
+    Parameters: `rules`; `function`, what is called; `here`, the process; `tokens`, its budget; `started`, when the
+    first attempt began, None if that is not known.
     """
 
     __slots__ = (
-        "_attempts", "_function", "_match", "_monotonic", "_most", "_policy", "_previous", "_randomness", "_started",
-        "_tell", "_tokens",
+        "_attempts", "_function", "_here", "_is_running", "_previous", "_rules", "_started", "_tell", "_tokens",
     )  # fmt: skip
 
     def __init__(
         self,
-        policy: str,
+        rules: RetryRules,
         function: str,
-        most: int,
-        match: Match,
-        monotonic: Callable[[], float],
-        randomness: Randomness,
+        here: Machine,
         tokens: Tokens | None,
         tell: Tell | None,
         started: float | None,
     ) -> None:
-        self._policy = policy
+        self._rules = rules
         self._function = function
-        self._most = most
-        self._match = match
-        self._monotonic = monotonic
-        self._randomness = randomness
+        self._here = here
         self._tokens = tokens
         self._tell = tell
         self._started = started
+        self._is_running = True
         self._previous = 0.0
         self._attempts: list[Attempt] = []
 
+    @property
+    def last_error(self) -> Exception:
+        """That of the attempt after which another one follows."""
+        return self._attempts[-1].error
+
     def begin(self) -> None:
         """The next attempt begins."""
-        self._started = self._monotonic()
+        self._started = self._here.monotonic()
+        self._is_running = True
 
     def delay_after(self, error: Exception) -> float | None:
         """How long to wait after the attempt that failed just now; None if its error is to be raised, and says why."""
-        now = self._monotonic()
+        now = self._here.monotonic()
+        self._is_running = False
         _chain(error, self._attempts)
-        decided = self._decide(error, now)
+        try:
+            decided = self._decide(error, now)
+        except Exception as mistake:
+            self._blame(mistake, error)
+            raise
         if isinstance(decided, str):
             self._give_up(error, now, decided)
             return None
         self._attempts.append(Attempt(error, self._lasted(now), decided))
         self._previous = decided
         if self._tell is not None:
-            self._tell(Retried(self._policy, self._function, len(self._attempts), decided, error))
+            self._tell(Retried(self._rules.name, self._function, len(self._attempts), decided, error))
         return decided
+
+    def interrupted(self, error: BaseException) -> None:
+        """Somebody ends the call while an attempt runs, or before the next one: what ends it says what was before."""
+        if not isinstance(error, Exception):
+            self.tell(error)
+
+    def tell(self, error: BaseException) -> None:
+        """Let an error that ends the call tell of the attempts until now."""
+        if not self._attempts:
+            return
+        attempts, went_on = list(self._attempts), "it waited for the next"
+        if self._is_running:
+            lasted = self._lasted(self._here.monotonic())
+            attempts.append(Attempt(_NOBODY, lasted, None))
+            went_on = f"attempt {len(attempts)} had been running for {lasted or 0:.3g} s"
+        error.__dict__[_KEPT] = tuple(attempts)
+        _chain(error, self._attempts)
+        leave_policy_note(error, self._rules.name, f"{_counted(self._attempts)}; then it was ended while {went_on}")
 
     def _decide(self, error: Exception, now: float) -> float | str:
         """The wait before the next attempt, or why there is none."""
-        backoff = None if isinstance(error, Rejection) else self._match(error)
+        rules = self._rules
+        backoff = None if isinstance(error, NEVER_RETRIED) else rules.match(error)
         if backoff is None:
             return _OTHER_ERROR
         number = len(self._attempts) + 1
-        if number >= self._most:
+        if number >= rules.most:
             return "that was the last attempt"
-        delay = max(backoff.delay(number, self._previous, self._randomness), _asked_for(error))
+        asked = asked_seconds(rules.said(error), self._here.clock)
+        delay = max(backoff.delay(number, self._previous, self._here.randomness), asked)
         left = ambient_deadline.get() - now
         if delay >= left:
             return f"the next would begin in {delay:.3g} s, and only {max(left, 0):.3g} s are left"
         if self._tokens is not None and not self._tokens.take():
             return "the retry budget is used up"
         return delay
+
+    def _blame(self, mistake: Exception, error: Exception) -> None:
+        """A user's function failed: whoever reads of it also needs to know what the call itself failed of."""
+        if mistake is not error:
+            leave_note(
+                mistake,
+                f"{self._rules.name}: raised by one of the functions given to it, when {self._function} had failed "
+                f"with {shown(error)}",
+            )
+            _chain(mistake, (Attempt(error, None, None),))
 
     def _lasted(self, now: float) -> float | None:
         return None if self._started is None else now - self._started
@@ -126,18 +182,21 @@ class Attempts:
             return  # an error like any other; nothing of us shows on it
         attempts = [*self._attempts, Attempt(error, self._lasted(now), None)]
         _keep(error, attempts)
-        leave_policy_note(error, self._policy, f"{_counted(attempts)}; {because}")
+        leave_policy_note(error, self._rules.name, f"{_counted(attempts)}; {because}")
         if because is not _OTHER_ERROR and self._tell is not None:
-            self._tell(GaveUp(self._policy, self._function, len(attempts), because, error))
+            self._tell(GaveUp(self._rules.name, self._function, len(attempts), because, error))
 
 
-def _asked_for(error: Exception) -> float:
-    """What the other side said to wait at least."""
-    asked = getattr(error, "retry_after", None)
-    return float(asked) if isinstance(asked, (int, float)) and 0 <= asked < float("inf") else 0.0
+def hand_on_attempts(ended: BaseException, error: Exception) -> None:
+    """Let an error have the attempts that stand on the cancellation in whose place it is raised."""
+    kept = ended.__dict__.pop(_KEPT, None)
+    if kept is not None:
+        error.__dict__[_KEPT] = kept
+        for note in ended.__dict__.pop("__notes__", ()):
+            leave_note(error, note)
 
 
-def _chain(error: Exception, before: Sequence[Attempt]) -> None:
+def _chain(error: BaseException, before: Sequence[Attempt]) -> None:
     """Let a traceback show the attempt before as well, unless the error has a history of its own, or is the same."""
     if not before or error.__context__ is not None:
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from insula.kernel.randomness import Randomness
-from insula.resilience.parameters import Seconds, amount, seconds
+from insula.resilience.parameters import Seconds, amount, seconds, user_function
 
 Jitter = Literal["full", "equal", "decorrelated", "none"]
 
@@ -118,6 +118,7 @@ def backoff_of(policy: str, value: object) -> Backoff:
     if hasattr(value, "delay") and not isinstance(value, type):
         return value
     if callable(value) and not isinstance(value, type):
+        user_function(policy, "backoff", value, "a function of the attempt's number to seconds", "a number")
         return _OfFunction(value)
     raise TypeError(
         f"{policy}: backoff={value!r} is none; write ExponentialBackoff(...), ConstantBackoff(0.5) or a function of "

@@ -11,22 +11,13 @@ from insula.kernel.context import REAL_PROCESS, may_start_threads
 from insula.kernel.deadline import ambient_deadline
 from insula.kernel.errors import DeadlineExceeded
 from insula.resilience.adaptive_limits import AdaptiveLimit
+from insula.resilience.entered import Entered
 from insula.resilience.entrance import Entrance, Stay
 from insula.resilience.events import Listener
+from insula.resilience.functions import PLAIN, Function, check_function, is_async, name_of, refuse_awaitable
 from insula.resilience.parameters import Seconds, seconds, whole
 from insula.resilience.places import BulkheadSnapshot, Places
-from insula.resilience.policy import (
-    Entered,
-    Function,
-    PerProcess,
-    Policy,
-    Tell,
-    check_function,
-    is_async,
-    machine,
-    name_of,
-    running_process,
-)
+from insula.resilience.policy import PerProcess, Policy, Tell, machine, running_process
 from insula.resilience.threads import Threads, Work
 
 P = ParamSpec("P")
@@ -87,7 +78,10 @@ class Bulkhead(Policy):
             except IndexError:
                 free = wait(places, tell)
             try:
-                return function(*arguments, **named)
+                result = function(*arguments, **named)
+                if type(result) not in PLAIN:
+                    refuse_awaitable(self.name, function, result)
+                return result
             finally:
                 if places.waiters:
                     places.give_back(free)
@@ -126,7 +120,7 @@ class Bulkhead(Policy):
     def _wrap_staying(self, function: Function, tell: Tell | None) -> Function:
         def held(*arguments: Any, **named: Any) -> Any:
             stay = self._entrance.enter(self.places.current(), tell)
-            return _within(stay, function, arguments, named)
+            return _within(self.name, stay, function, arguments, named)
 
         return held
 
@@ -147,7 +141,7 @@ class Bulkhead(Policy):
         def held(*arguments: Any, **named: Any) -> Any:
             stay = self._entrance.enter(self.places.current(), tell)
             if not may_start_threads():
-                return _within(stay, function, arguments, named)
+                return _within(self.name, stay, function, arguments, named)
             work = self._start(stay, stay.end, function, arguments, named)
             clock, deadline = machine.current().clock, ambient_deadline.get()
             while not work.done and (left := deadline - clock.monotonic()) > 0:
@@ -160,7 +154,9 @@ class Bulkhead(Policy):
                     f"{self.name}: {name_of(function)} has not ended at its deadline; its thread goes on until it "
                     "does, and what it does may still happen"
                 )
-            return work.result()
+            result = work.result()
+            refuse_awaitable(self.name, function, result)
+            return result
 
         return held
 
@@ -178,7 +174,7 @@ class Bulkhead(Policy):
         stay = await self._entrance.enter_async(self.places.current(), self._own_tell)
         result: R
         if not may_start_threads():
-            result = _within(stay, function, arguments, named)
+            result = _within(self.name, stay, function, arguments, named)
             return result
         loop = get_running_loop()
         ended = loop.create_future()
@@ -193,6 +189,7 @@ class Bulkhead(Policy):
         work = self._start(stay, end, function, arguments, named)
         await ended
         result = work.result()
+        refuse_awaitable(self.name, function, result)
         return result
 
     def _start(
@@ -246,11 +243,12 @@ def _of(kind: str, limit: int | AdaptiveLimit, waiting: int) -> tuple[int, Calla
     return limit.maximum, adapting
 
 
-def _within(stay: Stay, function: Function, arguments: Any, named: Any) -> Any:
+def _within(policy: str, stay: Stay, function: Function, arguments: Any, named: Any) -> Any:
     try:
         result = function(*arguments, **named)
     except BaseException as error:
         stay.end(error)
         raise
     stay.end(None)
+    refuse_awaitable(policy, function, result)
     return result

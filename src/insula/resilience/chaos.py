@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from insula.resilience.events import Injected, Listener
-from insula.resilience.parameters import Seconds, seconds, share
-from insula.resilience.policy import Function, Policy, Tell, machine, name_of
+from insula.resilience.functions import PLAIN, Function, name_of, refuse_awaitable
+from insula.resilience.parameters import Seconds, plain_function, seconds, share, user_function
+from insula.resilience.policy import Policy, Tell, machine
 
 Rule = Callable[..., bool]
 
@@ -40,12 +41,14 @@ class Chaos(Policy):
         self.latency_seconds = seconds(kind, "latency_seconds", latency_seconds, zero=True)
         if not self.latency_seconds and error is None:
             raise ValueError(f"{kind}: neither latency_seconds= nor error= is given, so that nothing would happen")
-        if not isinstance(enabled, bool) and (isinstance(enabled, type) or not callable(enabled)):
-            raise TypeError(f"{kind}: enabled={enabled!r} is neither a bool nor a function that returns one")
+        if not isinstance(enabled, bool):
+            user_function(kind, "enabled", enabled, "a bool, or a function without parameters that returns one")
         self.enabled = enabled
         self._error = None if error is None else _maker(kind, error)
         self._share = None if callable(when) and not isinstance(when, type) else share(kind, "when", when)  # type: ignore[arg-type]
-        self._rule: Rule = when if callable(when) else self._by_chance
+        self._rule: Rule = self._by_chance
+        if self._share is None:
+            self._rule = plain_function(kind, "when", when, "a share, or a function of the arguments of a call to bool")
 
     def _by_chance(self, *arguments: Any, **named: Any) -> bool:
         return machine.current().randomness.random() < self._share  # type: ignore[operator]
@@ -84,7 +87,10 @@ class Chaos(Policy):
                         raise error
                     finally:
                         del error
-            return function(*arguments, **named)
+            result = function(*arguments, **named)
+            if type(result) not in PLAIN:
+                refuse_awaitable(self.name, function, result)
+            return result
 
         return struck
 
@@ -123,4 +129,6 @@ def _maker(kind: str, error: object) -> Callable[[], Exception]:
             raise TypeError(
                 f"{kind}: error={error.__name__} needs arguments; write error=lambda: {error.__name__}(...)"
             ) from wrong
+    else:
+        user_function(kind, "error", error, "a class, or a function without parameters that makes a new error")
     return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from math import inf
 from types import TracebackType
 from typing import Any, Self
@@ -10,14 +11,19 @@ from insula.kernel.context import REAL_PROCESS
 from insula.kernel.errors import Rejection
 from insula.resilience.circuit import Circuit, CircuitSnapshot, SharedVerdicts
 from insula.resilience.circuit_states import CircuitRules, Forced, Verdict
+from insula.resilience.entered import Entered
 from insula.resilience.entrance import BulkheadFull
+from insula.resilience.error_rules import Errors, error_rule
 from insula.resilience.events import Listener
-from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, seconds, share, whole
-from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, running_process
+from insula.resilience.functions import PLAIN, Function, Misused, refuse_awaitable
+from insula.resilience.keyed_circuits import KeyedCircuits
+from insula.resilience.parameters import ErrorClasses, Seconds, error_classes, plain_function, seconds, share, whole
+from insula.resilience.policy import PerProcess, Policy, Tell, running_process
 from insula.resilience.rates import RateLimited
+from insula.resilience.threads import ThreadsBusy
 from insula.resilience.timeout import TimedOut
 
-_OUR_OWN = (BulkheadFull, RateLimited)
+_OUR_OWN = (BulkheadFull, RateLimited, ThreadsBusy)
 _SUCCESS, _FAILURE, _NEITHER = Verdict.SUCCESS, Verdict.FAILURE, Verdict.NEITHER
 
 
@@ -33,10 +39,13 @@ class CircuitBreaker(Policy):
     `window_seconds`, once there are `minimum_calls` (default 10); a call that is slow counts while it still runs.
     `open_seconds` (default 30), doubled each time a probe fails up to `longest_open_seconds` (default: never);
     `probes` (default 1); `probe_seconds`, after which one that has not come back makes room (default `open_seconds`);
-    `on`, the errors that are failures (default all), `excluding` some; every other error, and a `Rejection`, is an
-    answer and so a success. Neither is a cancelled call, one that a `Bulkhead` or `RateLimiter` within refused (unless
-    `on` names that refusal), and one that did not begin since its caller had no time left. `shadow` watches and tells
-    and refuses nothing.
+    `on`, the errors that are failures (default all), as for `Retry`: classes, or a function of the error to bool (where
+    it fails, which is logged, the error counts); `excluding` some; every other error, and a `Rejection`, is an answer
+    and so a success. Neither is a cancelled call, one that a `Bulkhead`, a `RateLimiter` or busy threads within refused
+    (unless `on` names the class of that refusal), and one that did not begin since its caller had no time left.
+    `shadow` watches and tells and refuses nothing; `key`, a function of the arguments of a call, whose results have a
+    circuit each (default: one for all calls), which events and errors name; `most_keys`, how many of them are kept in
+    each process (default 1,000): of more, one that has nothing to remember is forgotten, or else an old one;
     `shared`, what other processes of the service have seen (default: nobody asks them).
     Source: M. Nygard, "Release It!", 2007.
     """
@@ -55,9 +64,11 @@ class CircuitBreaker(Policy):
         minimum_calls: int | None = None,
         longest_open_seconds: Seconds | None = None,
         probe_seconds: Seconds | None = None,
-        on: ErrorClasses = Exception,
+        on: Errors = Exception,
         excluding: ErrorClasses = (),
         shadow: bool = False,
+        key: Callable[..., Hashable] | None = None,
+        most_keys: int = 1_000,
         shared: SharedVerdicts | None = None,
         name: str | None = None,
         listener: Listener | None = None,
@@ -91,24 +102,43 @@ class CircuitBreaker(Policy):
             asks_others=shared is not None,
         )
         self.shadow = shadow
-        self.on = error_classes(kind, "on", on)
+        self.failures = error_rule(kind, on)
+        self.on = self.failures.classes
         self._answers: tuple[type[Exception], ...] = (Rejection, *error_classes(kind, "excluding", excluding))
         self.circuits: PerProcess[Circuit] = PerProcess(lambda: Circuit(self.name, rules, shadow=shadow, shared=shared))
+        self.key = None if key is None else plain_function(kind, "key", key, "a function of the arguments of a call")
+        most = whole(kind, "most_keys", most_keys)
+
+        def of_key(key: Hashable) -> Circuit:
+            return Circuit(f"{self.name} for {key!r}", rules, shadow=shadow, shared=shared)
+
+        self._by_key: PerProcess[KeyedCircuits] = PerProcess(lambda: KeyedCircuits(self.name, of_key, most))
 
     def verdict(self, error: BaseException) -> Verdict:
         """What an error says about the callee."""
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, Misused):
             return _NEITHER
-        if isinstance(error, self._answers) or not isinstance(error, self.on):
-            return _SUCCESS
         if isinstance(error, _OUR_OWN) and type(error) not in self.on:
             return _NEITHER  # the callee was never called
         if isinstance(error, TimedOut) and not error.began:
             return _NEITHER  # nor here, whatever `on` says: its caller came too late
+        if isinstance(error, self._answers) or not self._counts(error):
+            return _SUCCESS
         return _FAILURE
+
+    def _counts(self, error: Exception) -> bool:
+        try:
+            return self.failures.matches(error)
+        except Exception:
+            import logging
+
+            logging.getLogger("insula.resilience").exception("%s: on= failed, so that %r counts", self.name, error)
+            return True
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Watch a plain function."""
+        if self.key is not None:
+            return self._wrap_keyed(function, tell, self.key)
         own, elsewhere, verdict = self.circuits.own, self.circuits.elsewhere, self.verdict
 
         def guarded(*arguments: Any, **named: Any) -> Any:
@@ -123,12 +153,16 @@ class CircuitBreaker(Policy):
                 raise
             if not state.calm:
                 circuit.settle(state, number, _SUCCESS, tell)
+            if type(result) not in PLAIN:
+                refuse_awaitable(self.name, function, result)
             return result
 
         return guarded
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Watch an async function."""
+        if self.key is not None:
+            return self._wrap_keyed_async(function, tell, self.key)
         own, elsewhere, verdict = self.circuits.own, self.circuits.elsewhere, self.verdict
 
         async def guarded(*arguments: Any, **named: Any) -> Any:
@@ -147,7 +181,41 @@ class CircuitBreaker(Policy):
 
         return guarded
 
+    def _wrap_keyed(self, function: Function, tell: Tell | None, key: Callable[..., Hashable]) -> Function:
+        def guarded(*arguments: Any, **named: Any) -> Any:
+            circuit = self._by_key.current().of(key(*arguments, **named))
+            state, number = circuit.admit(tell)
+            try:
+                result = function(*arguments, **named)
+                refuse_awaitable(self.name, function, result)
+            except BaseException as error:
+                circuit.settle(state, number, self.verdict(error), tell)
+                raise
+            circuit.settle(state, number, _SUCCESS, tell)
+            return result
+
+        return guarded
+
+    def _wrap_keyed_async(self, function: Function, tell: Tell | None, key: Callable[..., Hashable]) -> Function:
+        async def guarded(*arguments: Any, **named: Any) -> Any:
+            circuit = self._by_key.current().of(key(*arguments, **named))
+            state, number = circuit.admit(tell)
+            try:
+                result = await function(*arguments, **named)
+            except BaseException as error:
+                circuit.settle(state, number, self.verdict(error), tell)
+                raise
+            circuit.settle(state, number, _SUCCESS, tell)
+            return result
+
+        return guarded
+
+    def _circuit(self, key: Hashable) -> Circuit:
+        return self.circuits.current() if self.key is None else self._by_key.current().of(key)
+
     def __enter__(self) -> Self:
+        if self.key is not None:
+            raise TypeError(f"{self.name}: a block has no arguments for key=; decorate a function, or write `call`")
         circuit = self.circuits.current()
         Entered.push(self, (circuit, *circuit.admit(self._own_tell)))
         return self
@@ -169,21 +237,21 @@ class CircuitBreaker(Policy):
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    def snapshot(self) -> CircuitSnapshot:
+    def snapshot(self, key: Hashable = None) -> CircuitSnapshot:
         """How the breaker is in this process."""
-        return self.circuits.current().snapshot()
+        return self._circuit(key).snapshot()
 
-    def force_open(self) -> None:
+    def force_open(self, key: Hashable = None) -> None:
         """Refuse every call in this process until `reset`."""
-        self.circuits.current().force(Forced(is_open=True), self._own_tell)
+        self._circuit(key).force(Forced(is_open=True), self._own_tell)
 
-    def force_closed(self) -> None:
+    def force_closed(self, key: Hashable = None) -> None:
         """Let every call through in this process until `reset`."""
-        self.circuits.current().force(Forced(is_open=False), self._own_tell)
+        self._circuit(key).force(Forced(is_open=False), self._own_tell)
 
-    def reset(self) -> None:
+    def reset(self, key: Hashable = None) -> None:
         """Close it and forget what was seen in this process."""
-        self.circuits.current().force(None, self._own_tell)
+        self._circuit(key).force(None, self._own_tell)
 
 
 def _check_combination(

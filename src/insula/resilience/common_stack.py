@@ -15,7 +15,8 @@ from insula.kernel.context import REAL_PROCESS
 from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.resilience.circuit_breaker import CircuitBreaker
 from insula.resilience.circuit_states import Verdict
-from insula.resilience.policy import Function, Policy, name_of, running_process
+from insula.resilience.functions import Function, name_of
+from insula.resilience.policy import Policy, running_process
 from insula.resilience.retry import Retry
 from insula.resilience.timeout import Timeout, ran_out
 
@@ -29,7 +30,7 @@ def in_one(policies: Sequence[Policy], function: Function) -> Function | None:
     retry, breaker, timeout = policies
     if type(retry) is not Retry or type(breaker) is not CircuitBreaker or type(timeout) is not Timeout:
         return None
-    return None if retry.budget is not None else _in_one(retry, breaker, timeout, function)
+    return None if retry.budget is not None or breaker.key is not None else _in_one(retry, breaker, timeout, function)
 
 
 def _in_one(retry: Retry, breaker: CircuitBreaker, timeout: Timeout, function: Function) -> Function:

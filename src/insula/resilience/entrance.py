@@ -5,6 +5,7 @@ from __future__ import annotations
 from insula.kernel.deadline import ambient_deadline
 from insula.kernel.errors import DeadlineExceeded, Unavailable
 from insula.resilience.events import LimitChanged, Refused, Waited
+from insula.resilience.holding import check_may_hold
 from insula.resilience.places import Free, Places
 from insula.resilience.policy import Tell, machine
 from insula.resilience.thread_waiter import ThreadWaiter
@@ -71,6 +72,7 @@ class Entrance:
     def wait(self, places: Places, tell: Tell | None) -> Free:
         """No place is free: hold the thread until one is. Raises `BulkheadFull`."""
         began, until = self._check(places, tell)
+        check_may_hold(self._name, until - began)
         waiter = ThreadWaiter()
         if not places.join(waiter):
             raise self._full(places, tell)

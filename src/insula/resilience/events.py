@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a policy did. Parameters: `policy`, its name."""
+    """Something a policy did. Parameters: `policy`, its name; `pipeline`, that of the pipeline it stands in, if it has
+    one."""
 
     policy: str
+    pipeline: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

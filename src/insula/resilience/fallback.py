@@ -8,9 +8,11 @@ from inspect import isawaitable
 from typing import Any
 
 from insula.kernel.errors import Rejection
+from insula.resilience.error_rules import Errors, error_rule
 from insula.resilience.events import FellBack, Listener
-from insula.resilience.parameters import ErrorClasses, error_classes
-from insula.resilience.policy import Function, Policy, Tell, is_async, name_of
+from insula.resilience.functions import PLAIN, Function, Misused, is_async, name_of, refuse_awaitable
+from insula.resilience.parameters import check_arguments
+from insula.resilience.policy import Policy, Tell
 
 _CHANGEABLE = (list, dict, set, bytearray, deque)
 
@@ -19,8 +21,9 @@ class Fallback(Policy):
     """Returns a value, or what a function makes of the error, where a call failed.
 
     Parameters: `answer`, the value, or a function that is given the error and returns the value; around async code it
-    may be async. It may raise the error again, or another. `on`, the errors that it answers (default: every
-    `Exception`). Never answers a `Rejection`, which is an answer itself, nor a cancellation.
+    may be async. It may raise the error again, or another. `on`, the errors that it answers, as for `Retry`: classes,
+    or a function of the error to bool (default: every `Exception`). Never answers a `Rejection`, which is an answer
+    itself, nor a cancellation.
     Raises TypeError, when it decorates a plain function, if `answer` is async.
     """
 
@@ -28,7 +31,7 @@ class Fallback(Policy):
         self,
         answer: object,
         *,
-        on: ErrorClasses = Exception,
+        on: Errors = Exception,
         name: str | None = None,
         listener: Listener | None = None,
     ) -> None:
@@ -43,15 +46,20 @@ class Fallback(Policy):
                 f"{kind}: answer={answer!r} could be changed by one caller, and every other has the same; write "
                 f"Fallback(lambda error: {answer!r})"
             )
-        self.on = error_classes(kind, "on", on)
-        if not self.on:
-            raise ValueError(f"{kind}: on= is empty; write such as on=ConnectionError, or leave it out")
+        self._rule = error_rule(kind, on)
+        self.on = self._rule.classes
+        if callable(answer):
+            check_arguments(kind, "answer", answer, "a value, or a function of the error", "an error")
         self._is_async = callable(answer) and is_async(answer)
         self._answer: Callable[[Exception], Any] = answer if callable(answer) else lambda _: answer
 
-    def answers(self, error: BaseException) -> bool:
+    def answers(self, error: Exception) -> bool:
         """Whether it answers in place of this error."""
-        return isinstance(error, self.on) and not isinstance(error, Rejection)
+        return (
+            isinstance(error, self._rule.caught)
+            and not isinstance(error, (Rejection, Misused))
+            and self._rule.matches(error)
+        )
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Answer in place of a plain function. Raises TypeError if the answer has to be awaited."""
@@ -60,29 +68,35 @@ class Fallback(Policy):
                 f"{self.name}: {name_of(function)} is a plain function, and the answer {name_of(self._answer)} is "
                 "async; make both plain, or both async"
             )
-        on, answer = self.on, self._answer
+        caught, answers, answer = self._rule.caught, self.answers, self._answer
 
         def answered(*arguments: Any, **named: Any) -> Any:
             try:
-                return function(*arguments, **named)
-            except on as error:
-                if isinstance(error, Rejection):
+                result = function(*arguments, **named)
+            except caught as error:
+                if not answers(error):
                     raise
                 if tell is not None:
                     tell(FellBack(self.name, name_of(function), error))
-                return answer(error)
+                result = answer(error)
+                if type(result) not in PLAIN:
+                    refuse_awaitable(self.name, answer, result)
+                return result
+            if type(result) not in PLAIN:
+                refuse_awaitable(self.name, function, result)
+            return result
 
         return answered
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Answer in place of an async function; the answer may be async or not."""
-        on, answer = self.on, self._answer
+        caught, answers, answer = self._rule.caught, self.answers, self._answer
 
         async def answered(*arguments: Any, **named: Any) -> Any:
             try:
                 return await function(*arguments, **named)
-            except on as error:
-                if isinstance(error, Rejection):
+            except caught as error:
+                if not answers(error):
                     raise
                 if tell is not None:
                     tell(FellBack(self.name, name_of(function), error))

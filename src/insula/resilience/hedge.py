@@ -8,10 +8,11 @@ from typing import Any, Literal
 from insula.kernel.context import REAL_PROCESS
 from insula.kernel.deadline import ambient_deadline
 from insula.resilience.events import Listener
+from insula.resilience.functions import Function, name_of
 from insula.resilience.hedge_state import HedgeSnapshot, HedgeState
 from insula.resilience.hedged_call import HedgedCall
 from insula.resilience.parameters import Seconds, percent, seconds, share, whole
-from insula.resilience.policy import Function, PerProcess, Policy, Tell, name_of, running_process
+from insula.resilience.policy import PerProcess, Policy, Tell, running_process
 from insula.resilience.retry_budget import RetryBudget
 
 _BURST = 10.0

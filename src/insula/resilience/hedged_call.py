@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from insula.kernel.deadline import ambient_deadline
 from insula.resilience.events import Hedged, HedgeSkipped, HedgeWon
+from insula.resilience.functions import Function, name_of
 from insula.resilience.hedge_state import HedgeState
 from insula.resilience.notes import leave_policy_note, shown
-from insula.resilience.policy import Function, Tell, name_of
+from insula.resilience.policy import Tell
 
 
 class HedgedCall:

@@ -106,6 +106,46 @@ class _Least:
 
 _LEAST: Randomness = _Least()
 
+
+def _timeout_not_retried(policies: Policies) -> Iterator[str]:
+    for retry, timeout, between in _pairs(policies, Retry, Timeout):
+        if not _has(between, Retry, Fallback) and _refuses(retry, TimedOut("a sample")):
+            yield (
+                f"{_of(timeout)} within {retry.name} ends an attempt that hangs, and that is not tried again: on= of "
+                f"{retry.name} does not match TimedOut; write TimeoutError there too, or put {timeout.name} around "
+                f"{retry.name}"
+            )
+
+
+# Order
+
+
+def _breaker_around_retry(policies: Policies) -> Iterator[str]:
+    for breaker, retry, _ in _pairs(policies, CircuitBreaker, Retry):
+        yield (
+            f"{breaker.name} is around {retry.name}, so that {retry.attempts} attempts that fail count as one failure, "
+            f"and an open circuit does not end the attempts; put {retry.name} around {breaker.name}"
+        )
+
+
+def _bulkhead_around_retry(policies: Policies) -> Iterator[str]:
+    for bulkhead, retry, _ in _pairs(policies, Bulkhead, Retry):
+        yield (
+            f"{bulkhead.name} is around {retry.name}, so that a call holds its place while it waits for its next "
+            f"attempt; put {retry.name} around {bulkhead.name}"
+        )
+
+
+def _policy_twice(policies: Policies) -> Iterator[str]:
+    for policy in {id(each): each for each in policies}.values():
+        times = sum(each is policy for each in policies)
+        if times > 1:
+            yield (
+                f"{policy.name} stands {times} times around one call, which it counts as often; leave all but one out, "
+                f"or make another {type(policy).__name__} for each"
+            )
+
+
 # Timeouts
 
 
@@ -169,7 +209,7 @@ def _fallback_hides_errors(policies: Policies) -> Iterator[str]:
     samples = _samples(policies)
     for outer, fallback, _ in _pairs(policies, Policy, Fallback):
         seen = [each for each in samples if _handles(outer, each)]
-        if seen and all(fallback.answers(each) for each in seen):
+        if seen and all(_asked(fallback.answers, each) for each in seen):
             yield (
                 f"{outer.name} never sees an error, since {fallback.name} within it answers them; put {fallback.name} "
                 "around it"
@@ -178,7 +218,8 @@ def _fallback_hides_errors(policies: Policies) -> Iterator[str]:
 
 def _fallback_hides_overload(policies: Policies) -> Iterator[str]:
     for fallback, bulkhead, _ in _pairs(policies, Fallback, Bulkhead):
-        if fallback.answers(BulkheadFull("a sample")) and BulkheadFull not in fallback.on:
+        answers = _asked(fallback.answers, BulkheadFull("a sample")), _asked(fallback.answers, Unavailable("a sample"))
+        if answers[0] and (answers[1] or fallback.on) and BulkheadFull not in fallback.on:
             yield (
                 f"{fallback.name} answers when {bulkhead.name} is full, so that callers do not learn to send less; "
                 "write the errors of the callee as on=, or name BulkheadFull there if it is meant"
@@ -194,6 +235,10 @@ def _chaos_enabled(policies: Policies) -> Iterator[str]:
 RULES: dict[str, Callable[[Policies], Iterator[str]]] = {
     "nested-retries": _nested_retries,
     "retry-of-open-circuit": _retry_of_open_circuit,
+    "timeout-not-retried": _timeout_not_retried,
+    "breaker-around-retry": _breaker_around_retry,
+    "bulkhead-around-retry": _bulkhead_around_retry,
+    "policy-twice": _policy_twice,
     "backoff-without-time": _backoff_without_time,
     "timeout-without-effect": _timeout_without_effect,
     "no-time-to-retry": _no_time_to_retry,
@@ -221,11 +266,19 @@ def _handles(policy: Policy, error: Exception) -> bool:
         case Retry():
             return _asked(policy.backoff_for, error) is not None
         case CircuitBreaker():
-            return policy.verdict(error) is Verdict.FAILURE
+            return bool(_asked(policy.failures.matches, error)) and policy.verdict(error) is Verdict.FAILURE
         case Hedge():
             return not isinstance(error, Rejection)
         case _:
             return False
+
+
+def _refuses(retry: Retry, error: Exception) -> bool:
+    """Whether a retry surely does not try again after an error."""
+    try:
+        return retry.backoff_for(error) is None
+    except Exception:
+        return False
 
 
 R = TypeVar("R")

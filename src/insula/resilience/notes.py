@@ -5,7 +5,7 @@ from __future__ import annotations
 from insula.kernel.notes import leave_note
 
 
-def leave_policy_note(error: Exception, policy: str, note: str) -> None:
+def leave_policy_note(error: BaseException, policy: str, note: str) -> None:
     """Let a traceback show what a policy did; its note of another time is replaced, so that no error grows."""
     leave_note(error, f"{policy}: {note}", replaces=f"{policy}: ")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, Generic, ParamSpec, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from insula.kernel.context import (
@@ -19,12 +18,13 @@ from insula.kernel.context import (
     state_of_process,
 )
 from insula.resilience.events import Event, Listener
+from insula.resilience.functions import Function, check_called, check_function, is_async
+from insula.resilience.parameters import user_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S")
-Function = Callable[..., Any]
 Tell = Callable[[Event], None]
 """Hands an event to whoever listens; never raises."""
 
@@ -45,10 +45,27 @@ class Policy:
         kind = type(self).__name__
         if name is not None and (not isinstance(name, str) or not name):
             raise ValueError(f"{kind}: name={name!r} is no name; write a text, or leave it out")
-        if listener is not None and not callable(listener):
-            raise TypeError(f"{kind}: listener={listener!r} cannot be called; give a function that takes an event")
+        if listener is not None:
+            user_function(kind, "listener", listener, "a function that takes an event", "an event")
         self.name = name or kind
+        self.is_named = name is not None
         self._own_tell = None if listener is None else safely(listener)
+
+    _instead_of_with = "decorate a function with it, or write `policy.call(function, ...)`"
+
+    if not TYPE_CHECKING:  # a type checker refuses the `with` itself
+
+        def __enter__(self):
+            raise TypeError(f"{self.name}: it serves no block by `with`; {self._instead_of_with}")
+
+        def __exit__(self, *_):
+            pass
+
+        async def __aenter__(self):
+            raise TypeError(f"{self.name}: it serves no block by `async with`; {self._instead_of_with}")
+
+        async def __aexit__(self, *_):
+            pass
 
     @property
     def is_heard(self) -> bool:
@@ -63,9 +80,11 @@ class Policy:
         """The wrapper of an async function, itself one."""
         raise NotImplementedError
 
-    def compose(self, function: Function, is_async: bool, outer: Tell | None = None) -> Function:
-        """The wrapper, telling the listener of the policy and that of the pipeline around it."""
-        tell = both(self._own_tell, outer)
+    def compose(
+        self, function: Function, is_async: bool, outer: Tell | None = None, pipeline: str | None = None
+    ) -> Function:
+        """The wrapper, telling the listener of the policy and that of the pipeline around it, in whose name."""
+        tell = in_name_of(pipeline, both(self._own_tell, outer))
         wrapper = self.wrap_async(function, tell) if is_async else self.wrap_sync(function, tell)
         wrapper.__wrapped__ = function  # type: ignore[attr-defined]  # `name_of` finds the innermost by it
         return wrapper
@@ -73,13 +92,38 @@ class Policy:
     def __call__(self, function: F) -> F:
         """Decorate a function; its type stays as it is. Raises TypeError for what cannot be wrapped."""
         check_function(self.name, function)
-        wrapper = self.compose(function, is_async(function))
-        return functools.update_wrapper(wrapper, function)  # type: ignore[return-value]
+        wrapper = functools.update_wrapper(self.compose(function, is_async(function)), function)
+        wrapper.__dict__[_DECORATED] = _Decorated(self)
+        return wrapper  # type: ignore[return-value]
 
     def call(self, function: Callable[P, R], /, *arguments: P.args, **named: P.kwargs) -> R:
         """Call a function within this policy, and return what it returns: for an async one, what is to be awaited."""
+        check_called(self.name, function)
         result: R = self.compose(function, is_async(function))(*arguments, **named)
         return result
+
+
+_DECORATED = "__insula_policy__"
+
+
+class _Decorated:
+    """The mark of a policy on its wrapper, each another one: decorators of others copy it to theirs."""
+
+    __slots__ = ("policy",)
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+
+def policies_around(function: object) -> list[Policy]:
+    """The policies that decorate a function, the outermost first."""
+    marks: dict[int, _Decorated] = {}
+    while function is not None:
+        mark = getattr(function, _DECORATED, None)
+        if mark is not None:
+            marks[id(mark)] = mark
+        function = getattr(function, "__wrapped__", None)
+    return [mark.policy for mark in marks.values()]
 
 
 class PerProcess(Generic[S]):
@@ -146,77 +190,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-class Entered:
-    """What `with policy:` has to remember until its end, wherever it was entered: each task and thread has its own.
-
-    Blocks of generators end in any order, and perhaps in a copy of the context in which they began. So an end is noted
-    on the block itself, and blocks that have ended are forgotten as soon as they are the innermost.
-    """
-
-    __slots__ = ("below", "has_ended", "policy", "value")
-
-    _innermost: ContextVar[Entered | None] = ContextVar("insula_entered_policies", default=None)
-
-    def __init__(self, policy: Policy, value: Any, below: Entered | None) -> None:
-        self.policy = policy
-        self.value = value
-        self.below = below
-        self.has_ended = False
-
-    @classmethod
-    def push(cls, policy: Policy, value: Any) -> None:
-        """Remember a value at the beginning of a policy's block."""
-        cls._innermost.set(cls(policy, value, _going_on(cls._innermost.get())))
-
-    @classmethod
-    def pop(cls, policy: Policy) -> Any:
-        """The value of the policy's block that ends; None in a coroutine that somebody else closes, in his context."""
-        innermost = block = _going_on(cls._innermost.get())
-        while block is not None and (block.policy is not policy or block.has_ended):
-            block = block.below
-        if block is None:
-            return None
-        block.has_ended = True
-        value, block.value = block.value, None
-        cls._innermost.set(_going_on(innermost))
-        return value
-
-
-def _going_on(block: Entered | None) -> Entered | None:
-    """The innermost block that has not ended."""
-    while block is not None and block.has_ended:
-        block = block.below
-    return block
-
-
-def is_async(function: Function) -> bool:
-    """Whether calling it gives a coroutine: an async function, a partial of one, or an object with an async call."""
-    try:
-        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
-    except AttributeError:
-        pass
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def check_function(policy: str, function: object) -> None:
-    """Refuse what a decorator cannot serve."""
-    if isinstance(function, (staticmethod, classmethod)):
-        raise TypeError(f"{policy}: put the policy below @{type(function).__name__}, next to the function")
-    if isinstance(function, type) or not callable(function):
-        raise TypeError(f"{policy}: {function!r} is no function; decorate one, or use `policy.call(function, ...)`")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{policy}: {name_of(function)} yields, so calling it does nothing yet; wrap what it calls")
-
-
-def name_of(function: object) -> str:
-    """How errors and events name a function."""
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    return getattr(function, "__qualname__", None) or repr(function)
-
-
 def safely(listener: Listener) -> Tell:
     """A listener that cannot harm the call which it is told of; what it raises is logged."""
 
@@ -241,3 +214,14 @@ def both(one: Tell | None, other: Tell | None) -> Tell | None:
         other(event)
 
     return tell
+
+
+def in_name_of(pipeline: str | None, tell: Tell | None) -> Tell | None:
+    """A listener whose events say which pipeline they come from; that of the innermost one with a name."""
+    if pipeline is None or tell is None:
+        return tell
+
+    def named(event: Event) -> None:
+        tell(event if event.pipeline is not None else replace(event, pipeline=pipeline))
+
+    return named

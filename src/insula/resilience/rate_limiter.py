@@ -10,8 +10,10 @@ from typing import Any, Self
 from insula.kernel.context import REAL_PROCESS
 from insula.kernel.deadline import ambient_deadline
 from insula.resilience.events import Listener, Refused, Waited
-from insula.resilience.parameters import Seconds, amount, seconds, whole
-from insula.resilience.policy import Function, Machine, PerProcess, Policy, Tell, machine, running_process
+from insula.resilience.functions import PLAIN, Function, refuse_awaitable
+from insula.resilience.holding import check_may_hold
+from insula.resilience.parameters import Seconds, amount, plain_function, seconds, whole
+from insula.resilience.policy import Machine, PerProcess, Policy, Tell, machine, running_process
 from insula.resilience.rates import RateLimited, Rates, RateSnapshot
 
 
@@ -46,8 +48,8 @@ class RateLimiter(Policy):
         kind = type(self).__name__
         if amount(kind, "rate", rate) == 0:
             raise ValueError(f"{kind}: rate={rate!r} lets nothing through; write more than 0")
-        if key is not None and not callable(key):
-            raise TypeError(f"{kind}: key={key!r} cannot be called; give a function of the arguments of a call")
+        if key is not None:
+            plain_function(kind, "key", key, "a function of the arguments of a call")
         at_once = whole(kind, "burst", max(1, int(rate)) if burst is None else burst)
         interval = seconds(kind, "per_seconds", per_seconds) / rate
         most = whole(kind, "most_keys", most_keys)
@@ -64,7 +66,10 @@ class RateLimiter(Policy):
             of = None if key is None else self._hashable(key(*arguments, **named))
             if rates.take(of):
                 self._wait(rates, of, tell)
-            return function(*arguments, **named)
+            result = function(*arguments, **named)
+            if type(result) not in PLAIN:
+                refuse_awaitable(self.name, function, result)
+            return result
 
         return limited
 
@@ -136,6 +141,7 @@ class RateLimiter(Policy):
         here = machine.current()
         wait = self._take_turn(here, rates, key, tell)
         if wait > 0:
+            check_may_hold(self.name, wait)
             here.clock.block(wait)
             if tell is not None:
                 tell(Waited(self.name, wait))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, TypeAlias
 
-from insula.kernel.clock import Clock
-from insula.kernel.errors import Rejection
-from insula.resilience.attempts import Attempts, Match
+from insula.resilience.asked_waits import AskedWait, said_by, said_by_either
+from insula.resilience.attempts import NEVER_RETRIED, Attempts, Match, RetryRules, on_thread
 from insula.resilience.backoff import AnyBackoff, Backoff, ExponentialBackoff, backoff_of
+from insula.resilience.error_rules import ErrorRule, Errors, error_rule
 from insula.resilience.events import Listener
-from insula.resilience.parameters import ErrorClasses, error_classes, whole
-from insula.resilience.policy import Function, Machine, Policy, Tell, machine, name_of
+from insula.resilience.functions import PLAIN, Function, name_of, refuse_awaitable
+from insula.resilience.holding import check_may_hold
+from insula.resilience.parameters import user_function, whole
+from insula.resilience.policy import Machine, Policy, Tell, machine
+from insula.resilience.retry_blocks import AsyncBlocks, Block, blocks
 from insula.resilience.retry_budget import RetryBudget, Tokens
 
-Rules: TypeAlias = list[tuple[tuple[type[Exception], ...], Backoff]]
-Errors: TypeAlias = ErrorClasses | Callable[[Exception], bool] | Mapping[type[Exception], AnyBackoff]
+Rules: TypeAlias = list[tuple[ErrorRule, Backoff]]
+RetriedErrors: TypeAlias = Errors | Mapping[type[Exception], AnyBackoff]
 
 
 class Retry(Policy):
@@ -27,18 +29,23 @@ class Retry(Policy):
 
     Parameters: `on`, what to retry: a class of errors, several, a function of the error to bool, or a mapping of
     classes to the backoff for each (the first that fits counts); `attempts` in all (default 3); `backoff` between them
-    (default `ExponentialBackoff()`): a rule or a function of the attempt's number to seconds; an error's `retry_after`
-    is waited for at least; `budget`, how many retries the process affords (default: no limit).
+    (default `ExponentialBackoff()`): a rule or a function of the attempt's number to seconds; `retry_after`, a function
+    of the error to how long it asks to wait: seconds, a timedelta, a moment, the text of a Retry-After header, or None
+    (default: its own `retry_after`); so long is waited at least; `budget`, how many retries the process affords
+    (default: no limit).
     Raises the last error itself: `attempts_of(error)` has all of them, and a note in its traceback says why no attempt
     followed. Never retries a `Rejection`. Gives up at once if the ambient deadline comes before the next attempt.
     """
 
+    _instead_of_with = "write `for attempt in retry:` (or `async for`), and within it `with attempt:`"
+
     def __init__(
         self,
-        on: Errors,
+        on: RetriedErrors,
         attempts: int = 3,
         backoff: AnyBackoff | None = None,
         *,
+        retry_after: Callable[[Exception], AskedWait] | None = None,
         budget: RetryBudget | None = None,
         name: str | None = None,
         listener: Listener | None = None,
@@ -52,18 +59,21 @@ class Retry(Policy):
         self.attempts = whole(kind, "attempts", attempts)
         self.budget = budget
         wait = ExponentialBackoff() if backoff is None else backoff_of(kind, backoff)
-        if callable(on) and not isinstance(on, type):
-            rules: Rules = [((), wait)]
-            self._match: Match = _by_predicate(on, wait)
-        else:
-            rules = _rules(kind, on, wait)
-            self._match = _matching(rules)
-        self.on = tuple(each for classes, _ in rules for each in classes)
+        if retry_after is not None:
+            user_function(
+                kind, "retry_after", retry_after, "a function of the error to how long it asks to wait", "an error"
+            )
+        rules = _rules(kind, on, wait)
+        match = _matching(rules)
+        self.on = tuple(each for rule, _ in rules for each in rule.classes)
         self.backoffs = tuple(each for _, each in rules)
+        self._rules = RetryRules(
+            self.name, self.attempts, match, said_by if retry_after is None else said_by_either(retry_after)
+        )
 
     def backoff_for(self, error: Exception) -> Backoff | None:
         """The rule for waiting after an error; None if it is not one to retry."""
-        return None if isinstance(error, Rejection) else self._match(error)
+        return None if isinstance(error, NEVER_RETRIED) else self._rules.match(error)
 
     def wrap_sync(self, function: Function, tell: Tell | None) -> Function:
         """Try again, holding the thread between attempts."""
@@ -74,25 +84,17 @@ class Retry(Policy):
                 budget.tokens.current().count_call()
             started = machine.current().monotonic() if timed else None
             try:
-                return function(*arguments, **named)
+                result = function(*arguments, **named)
             except Exception as error:
-                here = machine.current()
-                attempts = self._attempts(here, name_of(function), tell, started)
-                delay = attempts.delay_after(error)
-                if delay is None:
-                    raise
+                failed = error
+            else:
+                if type(result) not in PLAIN:
+                    refuse_awaitable(self.name, function, result)
+                return result
             try:
-                while True:
-                    here.clock.block(delay)
-                    attempts.begin()
-                    try:
-                        return function(*arguments, **named)
-                    except Exception as error:
-                        delay = attempts.delay_after(error)
-                        if delay is None:
-                            raise
+                return self._again_sync(failed, started, tell, function, arguments, named)
             finally:
-                del attempts  # its errors hold this frame
+                del failed  # it holds this frame
 
         return retried
 
@@ -115,6 +117,34 @@ class Retry(Policy):
 
         return retried
 
+    def _again_sync(
+        self, error: Exception, started: float | None, tell: Tell | None, function: Function, arguments: Any, named: Any
+    ) -> Any:
+        here = machine.current()
+        attempts = self._attempts(here, name_of(function), tell, started)
+        if (known := on_thread.get()) is not None:
+            known.append(attempts)
+        try:
+            while (delay := attempts.delay_after(error)) is not None:
+                check_may_hold(self.name, delay, error)
+                here.clock.block(delay)
+                attempts.begin()
+                try:
+                    result = function(*arguments, **named)
+                except Exception as failed:
+                    error = failed
+                else:
+                    refuse_awaitable(self.name, function, result)
+                    return result
+            raise error
+        except BaseException as ended:
+            attempts.interrupted(ended)
+            raise
+        finally:
+            if known is not None:
+                known.remove(attempts)
+            del attempts, error  # they hold this frame
+
     async def again(
         self, error: Exception, started: float | None, tell: Tell | None, function: Function, arguments: Any, named: Any
     ) -> Any:
@@ -130,20 +160,16 @@ class Retry(Policy):
                 except Exception as failed:
                     error = failed
             raise error
+        except BaseException as ended:
+            attempts.interrupted(ended)
+            raise
         finally:
             del attempts, error  # they hold this frame
 
     def __iter__(self) -> Iterator[Block]:
         """`for attempt in retry: with attempt: ...`."""
         here = machine.current()
-        attempts = self._block_attempts(here)
-        while True:
-            block = Block(attempts)
-            yield block
-            if block.delay is None:
-                return
-            here.clock.block(block.delay)
-            attempts.begin()
+        return blocks(self.name, here.clock, self._block_attempts(here))
 
     def __aiter__(self) -> AsyncIterator[Block]:
         """`async for attempt in retry: with attempt: ...`."""
@@ -157,71 +183,17 @@ class Retry(Policy):
 
     def _attempts(self, here: Machine, function: str, tell: Tell | None, started: float | None) -> Attempts:
         tokens: Tokens | None = None if self.budget is None else self.budget.tokens.current()
-        return Attempts(
-            self.name, function, self.attempts, self._match, here.monotonic, here.randomness, tokens, tell, started
-        )
+        return Attempts(self._rules, function, here, tokens, tell, started)
 
 
-class Block:
-    """One attempt at a block of code: `with attempt:` swallows an error after which another attempt follows."""
-
-    __slots__ = ("_attempts", "delay")
-
-    def __init__(self, attempts: Attempts) -> None:
-        self._attempts = attempts
-        self.delay: float | None = None
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if isinstance(error, Exception):
-            self.delay = self._attempts.delay_after(error)
-        return self.delay is not None
-
-
-class AsyncBlocks:
-    """The attempts at a block of async code; no generator, since one that is left early needs a task to close it."""
-
-    __slots__ = ("_attempts", "_block", "_clock")
-
-    def __init__(self, clock: Clock, attempts: Attempts) -> None:
-        self._clock = clock
-        self._attempts = attempts
-        self._block: Block | None = None
-
-    def __aiter__(self) -> AsyncBlocks:
-        return self
-
-    async def __anext__(self) -> Block:
-        if self._block is not None:
-            if self._block.delay is None:
-                raise StopAsyncIteration
-            await self._clock.sleep(self._block.delay)
-            self._attempts.begin()
-        self._block = Block(self._attempts)
-        return self._block
-
-
-def _by_predicate(predicate: Callable[[Exception], bool], backoff: Backoff) -> Match:
-    return lambda error: backoff if predicate(error) else None
-
-
-def _rules(kind: str, on: object, backoff: Backoff) -> Rules:
-    """Classes of errors, each with its backoff."""
-    if isinstance(on, Mapping):
-        rules = [(error_classes(kind, "on", each), backoff_of(kind, rule)) for each, rule in on.items()]
-    else:
-        rules = [(error_classes(kind, "on", on), backoff)]
-    if not any(classes for classes, _ in rules):
+def _rules(kind: str, on: RetriedErrors, backoff: Backoff) -> Rules:
+    """Which errors, each with its backoff."""
+    if not isinstance(on, Mapping):
+        return [(error_rule(kind, on), backoff)]
+    if not on:
         raise ValueError(f"{kind}: on= is empty; write such as on=ConnectionError")
-    return rules
+    return [(error_rule(kind, each), backoff_of(kind, rule)) for each, rule in on.items()]
 
 
 def _matching(rules: Rules) -> Match:
-    if len(rules) > 1:
-        return lambda error: next((rule for classes, rule in rules if isinstance(error, classes)), None)
-    ((classes, backoff),) = rules
-    return lambda error: backoff if isinstance(error, classes) else None
+    return lambda error: next((backoff for rule, backoff in rules if rule.matches(error)), None)

@@ -9,10 +9,15 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from insula.kernel.errors import Unavailable
-from insula.resilience.policy import Function, Locked
+from insula.resilience.functions import Function
+from insula.resilience.policy import Locked
 
 _IDLE_SECONDS = 10.0
 Ended = Callable[[BaseException | None], object]
+
+
+class ThreadsBusy(Unavailable):
+    """All threads of a policy are busy; the call did not take place."""
 
 
 class Work:
@@ -75,7 +80,7 @@ class Threads(Locked):
         self._waiting: SimpleQueue[Work] = SimpleQueue()
 
     def start(self, function: Function, arguments: Any, named: Any, ended: Ended = lambda _: None) -> Work:
-        """Run a function on a thread. Raises `Unavailable` if all of them are busy."""
+        """Run a function on a thread. Raises `ThreadsBusy` if all of them are busy."""
         work = Work(function, arguments, named, ended)
         with self.lock:
             if self._idle:
@@ -83,7 +88,7 @@ class Threads(Locked):
                 self._waiting.put(work)
                 return work
             if self._running >= self._most:
-                raise Unavailable(
+                raise ThreadsBusy(
                     f"{self._name}: all {self._most} threads are busy, some of them perhaps with calls that ran out of "
                     "time; allow more threads, or give the function a time limit of its own"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 from insula.kernel.context import REAL_PROCESS, may_start_threads
 from insula.kernel.deadline import ambient_deadline, leave_deadline
 from insula.kernel.errors import DeadlineExceeded
+from insula.resilience.attempts import Attempts, hand_on_attempts, on_thread
+from insula.resilience.entered import Entered
 from insula.resilience.events import Listener, TimeRanOut
+from insula.resilience.functions import Function, name_of, refuse_awaitable
 from insula.resilience.parameters import Seconds, whole
 from insula.resilience.parameters import seconds as checked_seconds
-from insula.resilience.policy import Entered, Function, PerProcess, Policy, Tell, machine, name_of, running_process
+from insula.resilience.policy import PerProcess, Policy, Tell, machine, running_process
 from insula.resilience.threads import Threads
 
 if TYPE_CHECKING:  # whoever limits async code has asyncio already; for the others it would be 40 ms
@@ -31,6 +35,13 @@ class TimedOut(DeadlineExceeded, TimeoutError):
     began = True
 
 
+def seconds_left() -> float | None:
+    """How long the work that runs here is still of use: until the end of the `Timeout` or `bus.call` around it that
+    ends first; None without one, zero once it is over."""
+    deadline = ambient_deadline.get()
+    return None if deadline == inf else max(0.0, deadline - machine.current().monotonic())
+
+
 class Timeout(Policy):
     """Ends a call after some seconds, and narrows the ambient deadline for everything within.
 
@@ -42,6 +53,11 @@ class Timeout(Policy):
     (default 32), counting those that go on: a call that finds all of them busy is refused with `Unavailable`.
     Raises `TimedOut`, also when the ambient deadline comes first. A cancellation from outside stays one.
     """
+
+    _instead_of_with = (
+        "write `async with`, since nothing can interrupt plain code; or decorate a plain function with Timeout(2, "
+        "on_thread=True)"
+    )
 
     def __init__(
         self,
@@ -86,18 +102,32 @@ class Timeout(Policy):
                     result = function(*arguments, **named)
                     if here.monotonic() > at:
                         raise self.timed_out(name_of(function), at - began, tell, "")
+                    refuse_awaitable(self.name, function, result)
                     return result
-                work = self._threads.current().start(function, arguments, named)
+                retried: list[Attempts] = []
+                known = on_thread.set(retried)
+                try:
+                    work = self._threads.current().start(function, arguments, named)
+                finally:
+                    on_thread.reset(known)
                 while not work.done and (left := at - here.monotonic()) > 0:
                     here.clock.block(left, work.wake)
                 if not work.done:
-                    after = "; its thread goes on until the function ends, and what it does may still happen"
-                    raise self.timed_out(name_of(function), at - began, tell, after)
-                return work.result()
+                    raise self._late(name_of(function), at - began, tell, retried)
+                result = work.result()
+                refuse_awaitable(self.name, function, result)
+                return result
             finally:
                 ambient_deadline.reset(token)
 
         return limited
+
+    def _late(self, function: str, given: float, tell: Tell | None, retried: list[Attempts]) -> TimedOut:
+        after = "; its thread goes on until the function ends, and what it does may still happen"
+        timed_out = self.timed_out(function, given, tell, after)
+        for attempts in retried[-1:]:
+            attempts.tell(timed_out)
+        return timed_out
 
     def wrap_async(self, function: Function, tell: Tell | None) -> Function:
         """Cancel an async function where it awaits. All calls of this policy on one loop share one timer."""
@@ -126,7 +156,7 @@ class Timeout(Policy):
             except BaseException as error:
                 leave_deadline(token)
                 if running.pop(task, None) is None and ran_out(task, cancelling, error):
-                    raise self.timed_out(name_of(function), given, tell) from error
+                    raise self.instead_of(error, name_of(function), given, tell) from error
                 raise
             reset_deadline(token)
             if running.pop(task, None) is None:
@@ -169,9 +199,10 @@ class Timeout(Policy):
             limit.end(error)
 
     def instead_of(self, error: BaseException, function: str, given: float, tell: Tell | None) -> TimedOut:
-        """The same, in place of the cancellation by which it ended."""
+        """The error of a call that took too long, in place of the cancellation by which it ended."""
         timed_out = self.timed_out(function, given, tell)
         timed_out.__cause__ = error
+        hand_on_attempts(error, timed_out)
         return timed_out
 
     def out_of_time(self, function: str, tell: Tell | None) -> TimedOut:
@@ -239,7 +270,7 @@ class _Limit:
         if error is None:
             self._task.uncancel()
         elif ran_out(self._task, self._cancelling, error):
-            raise self._policy.timed_out(self._name, self._given, self._tell) from error
+            raise self._policy.instead_of(error, self._name, self._given, self._tell) from error
 
 
 def ran_out(task: asyncio.Task[Any], cancelling: int, error: BaseException) -> bool:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from insula.kernel.errors import InsulaError
+from insula.messaging.epoch import in_log
 from insula.runtime.application import Application
 from insula.store.database import ParkedState
 
@@ -54,7 +56,7 @@ class SubscriberStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How a running system stands."""
+    """How a running system stands. A process that does not move messages lets another with its modules do that."""
 
     system: str
     ready: bool
@@ -62,6 +64,7 @@ class Status(msgspec.Struct, frozen=True):
     relays: list[RelayStatus]
     publishers: list[PublisherStatus] = []
     subscribers: list[SubscriberStatus] = []
+    moves_messages: bool = True
 
 
 async def status_of(application: Application) -> Status:
@@ -73,6 +76,8 @@ async def status_of(application: Application) -> Status:
         dead, handled = parked.get(ParkedState.DEAD, 0), wired.receivers[name].handled
         (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
         modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled))
+    if not application.moves_messages:
+        return Status(application.system.name, application.ready, modules, [], moves_messages=False)
     relays = []
     for relay in wired.relays:
         waiting = await relay.source.log_count(relay.position, relay.receiver.types)
@@ -83,9 +88,18 @@ async def status_of(application: Application) -> Status:
         head = await wired.databases[each.source].log_head()
         publishers.append(PublisherStatus(each.source, each.position, head, await each.waiting()))
     subscribers = [
-        SubscriberStatus(each.source, each.receiver.module, each.saved, len(each.gaps)) for each in wired.subscribers
+        SubscriberStatus(each.source, each.receiver.module, in_log(each.saved), len(each.gaps))
+        for each in wired.subscribers
     ]
     return Status(application.system.name, application.ready, modules, relays, publishers, subscribers)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What an extraction is asked for: where to, or whether the source goes at its end."""
+
+    address: str = ""
+    password_file: str = ""
+    remove: bool = False
 
 
 class Admin:
@@ -100,6 +114,8 @@ class Admin:
         return [
             Route("/_insula/status", self._status, methods=["GET"]),
             Route("/_insula/dead-letters/{module}/{action}", self._dead_letters, methods=["POST"]),
+            Route("/_insula/extractions/{module}", self._extraction, methods=["GET"]),
+            Route("/_insula/extractions/{module}/{action}", self._extraction, methods=["POST"]),
         ]
 
     def _refused(self, request: Request) -> Response | None:
@@ -119,12 +135,36 @@ class Admin:
             return refused
         module, action = request.path_params["module"], request.path_params["action"]
         receiver = self._application.wired.receivers.get(module)
+        if not self._application.moves_messages:  # it would not know what another process has parked
+            receiver = None
         if receiver is None or action not in ("retry", "drop"):
             return _answer({"title": "Not Found", "status": 404, "detail": f"{module}: {action}"}, 404)
         sequences = msgspec.json.decode(await request.body(), type=list[int])
         if action == "retry":
             return _answer({"changed": await receiver.revive(sequences)})
         return _answer({"changed": sum([await receiver.drop(sequence) for sequence in sequences])})
+
+    async def _extraction(self, request: Request) -> Response:
+        refused = self._refused(request)
+        if refused is not None:
+            return refused
+        module, action = request.path_params["module"], request.path_params.get("action")
+        extractions = self._application.extractions
+        if not extractions.knows(module) or action not in (None, "begin", "abort", "back", "finish"):
+            return _answer({"title": "Not Found", "status": 404, "detail": f"no module {module} runs here"}, 404)
+        asked = msgspec.json.decode(await request.body() or b"{}", type=Asked)
+        try:
+            if action == "begin":
+                return _answer(await extractions.begin(module, asked.address, asked.password_file))
+            if action == "abort":
+                return _answer(await extractions.abort(module))
+            if action == "back":
+                return _answer(await extractions.back(module))
+            if action == "finish":
+                return _answer(await extractions.finish(module, remove=asked.remove))
+            return _answer({"progress": extractions.progress(module)})
+        except InsulaError as error:
+            return _answer({"title": type(error).__name__, "status": 409, "detail": str(error)}, 409)
 
 
 def _answer(value: Any, status: int = 200) -> Response:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from insula.adapters.postgres.shown import without_password
 from insula.kernel.deadline import without_deadline
 from insula.messaging.bus import Bus
-from insula.messaging.timers import Retrier
 from insula.modules import Assembly, System
+from insula.runtime.background import Background
 from insula.runtime.configuration import Configuration
+from insula.runtime.extraction.extractions import Extractions
 from insula.runtime.surroundings import Surroundings
+from insula.runtime.tenure import LeasedDatabase, Tenure
 from insula.runtime.wiring import Wired, prepare, wire
 
 _log = logging.getLogger("insula.runtime")
-
-_MAINTENANCE_SECONDS = 60.0
-_ROWS_AT_ONCE = 1000
-_CHUNKS_AT_ONCE = 1000
+_NOT_RUNNING = "the application is not running; use `async with Application(...)`"
 
 
 class Application:
@@ -56,18 +55,25 @@ class Application:
         self._only = only
         self._put_together = assembly
         self.ready = False
-        self._closing = False
         self._entered: list[Any] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._retriers: list[Retrier] = []
         self._wired: Wired | None = None
+        self._background: Background | None = None
+        self._tenure: Tenure | None = None
+        self._extractions: Extractions | None = None
+        self._standing_by: asyncio.Task[None] | None = None
 
     @property
     def wired(self) -> Wired:
         """The parts of the running system."""
         if self._wired is None:
-            raise RuntimeError("the application is not running; use `async with Application(...)`")
+            raise RuntimeError(_NOT_RUNNING)
         return self._wired
+
+    @property
+    def _running(self) -> Background:
+        if self._background is None:
+            raise RuntimeError(_NOT_RUNNING)
+        return self._background
 
     @property
     def opened(self) -> bool:
@@ -93,6 +99,11 @@ class Application:
         if self.surroundings.after_wiring is not None:
             self.surroundings.after_wiring(wired)
         self._wired = wired
+        self._extractions = Extractions(
+            {module.name: module for module in wired.modules}, wired.databases, self.configuration.store,
+            self.surroundings, self.directory,
+        )  # fmt: skip
+        background = self._background = Background(wired, self.configuration, self.clock, self._unready)
         try:
             for line in await prepare(wired):
                 _log.info(line)
@@ -100,34 +111,41 @@ class Application:
                 if hasattr(adapter, "__aenter__"):
                     await adapter.__aenter__()
                     self._entered.append(adapter)
-            await wired.start()
+            if self.surroundings.holder:
+                self._stand_by(wired, background, self.surroundings.holder)
+            else:
+                await background.begin()
         except BaseException:
             await self._close(*sys.exc_info())
             raise
-        for timer in wired.timers:
-            self._begin(timer.run())
-        self._retriers = [Retrier(receiver, self.clock) for receiver in wired.receivers.values()]
-        for retrier in self._retriers:
-            self._begin(retrier.run())
-        for run in wired.runs():
-            self._begin(run)
-        self._begin(self._maintain())
         self.ready = True
         return self
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        # Whoever starts the system may be in a hurry; what it starts is not.
-        task = asyncio.get_running_loop().create_task(work, context=without_deadline())
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
+    def _stand_by(self, wired: Wired, background: Background, holder: str) -> None:
+        """Move messages while no other process that runs these modules does."""
+        # Not `isinstance`: what is passed on to another database is no attribute of the class.
+        leased = {name: each for name, each in wired.databases.items() if hasattr(each, "leases")}
+        databases = cast("dict[str, LeasedDatabase]", leased)
+        self._tenure = Tenure(databases, holder, self.clock, background.begin, partial(background.end, 0.0))
+        for subscriber in wired.subscribers:
+            subscriber.on_unknown = self._tenure.give_way
+        loop = asyncio.get_running_loop()
+        self._standing_by = loop.create_task(self._tenure.run(), context=without_deadline())
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """These tasks never end by themselves: without one of them messages stand still, so say it and be unready."""
-        if self._closing:
-            return
-        error = None if task.cancelled() else task.exception()
-        _log.critical("%s has ended; restart the process", task.get_coro(), exc_info=error)
+    def _unready(self) -> None:
         self.ready = False
+
+    @property
+    def extractions(self) -> Extractions:
+        """Moves the data of modules."""
+        if self._extractions is None:
+            raise RuntimeError(_NOT_RUNNING)
+        return self._extractions
+
+    @property
+    def moves_messages(self) -> bool:
+        """Whether this process is the one of those with these modules that moves messages."""
+        return self._background is not None and self._background.runs
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -136,23 +154,14 @@ class Application:
 
         What has not ended after `drain_seconds` of [http] is cancelled; it is delivered again next time.
         """
-        self.ready, self._closing = False, True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        drain_seconds = self.configuration.http.drain_seconds
-        landing = [relay.land(drain_seconds) for relay in self.wired.relays]
-        landing += [subscriber.land(drain_seconds) for subscriber in self.wired.subscribers]
-        landing += [retrier.land(drain_seconds) for retrier in self._retriers]
-        await asyncio.gather(*landing)
-        endings = [relay.save() for relay in self.wired.relays]
-        endings += [publisher.stop() for publisher in self.wired.publishers]
-        endings += [subscriber.stop() for subscriber in self.wired.subscribers]
-        for ending in endings:
-            try:
-                await ending
-            except Exception as problem:  # what is delivered again finds its mark
-                _log.warning("a cursor could not be saved: %s", problem)
+        self.ready = False
+        await self.extractions.close()
+        if self._standing_by is not None:
+            self._standing_by.cancel()
+            await asyncio.wait([self._standing_by])
+        await self._running.end(self.configuration.http.drain_seconds)
+        if self._tenure is not None:
+            await self._tenure.release()
         await self._close(kind, error, trace)
 
     async def _close(
@@ -176,35 +185,9 @@ class Application:
             for database in self._wired.databases.values():
                 database.let_go()
 
-    async def _maintain(self) -> None:
-        """Delete, a little at a time, what nothing can need any more."""
-        while True:
-            await self.clock.sleep(_MAINTENANCE_SECONDS)
-            try:
-                await self.maintain()
-            except Exception as error:
-                _log.warning("maintenance: %s", error)
-
     async def maintain(self) -> int:
         """One round of pruning; returns how many rows went."""
-        store, now, deleted = self.configuration.store, self.clock.now(), 0
-        for name, database in self.wired.databases.items():
-            marks = {relay.source.name: relay.saved for relay in self.wired.relays if relay.receiver.module == name}
-            marks |= {each.source: each.saved for each in self.wired.subscribers if each.receiver.module == name}
-            passed = [relay.saved for relay in self.wired.relays if relay.source.name == name]
-            passed += [publisher.saved for publisher in self.wired.publishers if publisher.source == name]
-            for _ in range(_CHUNKS_AT_ONCE):  # each a commit of its own, so that handlers get their turn in between
-                chunk = await database.prune(
-                    marks=marks,
-                    answers_before=now - timedelta(hours=store.answers_kept_hours),
-                    log_below=min(passed, default=0),
-                    log_before=now - timedelta(days=store.log_kept_days),
-                    limit=_ROWS_AT_ONCE,
-                )
-                deleted += chunk
-                if chunk < _ROWS_AT_ONCE:
-                    break
-        return deleted
+        return await self._running.maintain()
 
     @property
     def location(self) -> str:

@@ -56,12 +56,16 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `address` is that of the modules' PostgreSQL databases, such as "postgresql://{module}@127.0.0.1/{module}"; empty
     means SQLite files in `directory`. `password_file` holds a module's password and may have `{module}` in its name; it
-    is read again for each connection. `connections` is the most that one module has open; `isolation`, of handlers.
+    is read again for each connection. `addresses` names those of single modules that lie elsewhere, also
+    "sqlite:FILE". `read_address` is that of a replica, from which the handlers of queries read what was true a moment
+    ago. `connections` is the most that one module has open; `isolation`, of handlers.
     """
 
     directory: str = ".insula"
     address: str = ""
     password_file: str = ""
+    read_address: str = ""
+    addresses: dict[str, str] = {}
     connections: Annotated[int, msgspec.Meta(ge=4)] = 10
     isolation: Literal["serializable", "repeatable read", "read committed"] = "serializable"
     busy_timeout_seconds: _Positive = 5.0
@@ -71,11 +75,15 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Processes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Some modules that run in one process, or in `replicas` alike; `port` 0 takes the next of the topology."""
+    """Some modules that run in one process, or in `replicas` alike; `port` 0 takes the next of the topology.
+
+    `address` is where the others reach it, such as "http://orders:8000", when that is not this machine.
+    """
 
     modules: tuple[str, ...]
     replicas: _Count = 1
     port: _Port = 0
+    address: str = ""
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,13 +91,30 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `database` is the address of the modules' databases, such as "postgresql://127.0.0.1/{module}"; "local" starts a
     server from the wheel; empty means SQLite files. `transport` is the broker's, likewise; empty means none.
+    `token_file` holds what the processes show each other when they call; empty means one that `insula up` makes.
     `processes`, by name; modules in none of them have their own. They take ports from `first_port` on.
     """
 
     database: str = ""
     transport: str = ""
+    token_file: str = ""
     first_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8001
     processes: dict[str, Processes] = {}
+
+
+class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `insula relay` does by default: `outbox`, like "shop.tables:outbox", is emptied into `to`.
+
+    `database` is its address as SQLAlchemy takes it. Another relay goes on `lease_seconds` after one has died; what was
+    sent stays in the table for `kept_days`.
+    """
+
+    outbox: str = ""
+    database: str = ""
+    to: str = ""
+    poll_seconds: _Positive = 0.5
+    lease_seconds: Annotated[float, msgspec.Meta(ge=1)] = 10.0
+    kept_days: _Positive = 7.0
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,6 +124,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     delivery: Delivery = Delivery()
     store: Store = Store()
+    relay: Relay = Relay()
     topology: dict[str, Topology] = {}
 
 

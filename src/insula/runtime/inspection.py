@@ -12,6 +12,7 @@ from insula.messages import Envelope
 from insula.modules import Module, System
 from insula.runtime.configuration import Configuration
 from insula.runtime.databases import records_of
+from insula.runtime.local.addresses import located
 from insula.store.database import Answer, Parked, Timer
 from insula.store.records import Records
 from insula.store.unit_of_work import Parameters, Statement
@@ -22,8 +23,9 @@ _PAGE = 1000
 class Inspection:
     """Reads the data of a system's modules; nothing can be changed through it.
 
-    Parameters: `system`; `configuration` (default: all defaults); `directory`, where SQLite files lie (default: that of
-    the configuration); `sole_process`, whether no other process looks at them (the simulator).
+    Parameters: `system`; `configuration` (default: all defaults); `directory`, where SQLite files lie, or `insula up`
+    tells of databases (default: that of the configuration); `sole_process`, whether no other process looks at them
+    (the simulator).
     Raises ConfigurationError when a module has no readable data there.
     """
 
@@ -35,8 +37,9 @@ class Inspection:
         directory: Path | None = None,
         sole_process: bool = False,
     ) -> None:
-        self._store = (configuration or Configuration()).store
-        self._directory = directory or Path(self._store.directory)
+        store = (configuration or Configuration()).store
+        self._directory = directory or Path(store.directory)
+        self._store = located(store, self._directory)
         self._sole_process = sole_process
         self._records: dict[str, Records] = {}
 

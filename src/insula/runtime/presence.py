@@ -10,14 +10,19 @@ import msgspec
 from insula.kernel.errors import InsulaError
 
 FILE = "process.json"
+PARTS = "processes"
+"""The folder in which each process of a topology has its own."""
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """A running process: its id, the address it serves, and the token its admin endpoint asks for."""
+    """A running process: its id, the address it serves, the token its admin endpoint asks for, its name if it is one of
+    several.
+    """
 
     pid: int
     url: str
     token: str
+    name: str = ""
 
 
 def write(directory: Path, presence: Presence) -> None:
@@ -42,6 +47,12 @@ def read(directory: Path) -> Presence | None:
     except msgspec.MsgspecError as error:
         raise InsulaError(f"{path}: {error}; delete it if no process runs here") from error
     return presence
+
+
+def found(directory: Path) -> list[Presence]:
+    """Every process that runs on `directory`: one, or those of a topology. Raises InsulaError for a damaged file."""
+    homes = [directory, *sorted(part.parent for part in (directory / PARTS).glob(f"*/{FILE}"))]
+    return [presence for home in homes if (presence := read(home)) is not None]
 
 
 def remove(directory: Path) -> None:

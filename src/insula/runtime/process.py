@@ -21,6 +21,7 @@ from insula.runtime import presence
 from insula.runtime.admin import Admin
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration
+from insula.runtime.part import Part
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -31,23 +32,29 @@ _ONE_CTRL_C_SECONDS = 0.3
 
 
 async def serve_system(
-    system: System, configuration: Configuration, *, announce: Callable[[str], None] = _log.info
-) -> None:
+    system: System, configuration: Configuration, *, part: Part | None = None,
+    announce: Callable[[str], None] = _log.info,
+) -> None:  # fmt: skip
     """Run a system and serve it over HTTP until SIGTERM or SIGINT; a second signal stops at once.
 
-    Parameters: `announce` is called with a line for the user when the system is ready and when it drains.
+    Parameters: `part`, the process of a topology that this one is (default: the whole system); `announce` is called
+    with a line for the user when the system is ready and when it drains.
     Raises what `Application` raises, and `ConfigurationError` when the address cannot be used.
     """
+    if part is not None:
+        configuration = part.configuration
     check_address(configuration.http.host, configuration.http.port)  # before any file is migrated
     stopping = asyncio.Event()
     _handle_signals(stopping, announce)
-    async with Application(system, configuration) as application:
+    async with _application(system, configuration, part) as application:
         token = f"{application.randomness.bits(_TOKEN_BITS):064x}"
-        face = http_face(application, token, stopping)
+        face = http_face(application, token, stopping, part.call_token or None if part is not None else None)
+        home = application.directory if part is None else part.home
+        name = system.name if part is None else f"{system.name}: {part.name}"
 
         def ready(url: str) -> None:
-            presence.write(application.directory, presence.Presence(os.getpid(), url, token))
-            announce(f"{system.name} is ready at {url}  (API at {url}/docs, data in {application.location})")
+            presence.write(home, presence.Presence(os.getpid(), url, token, "" if part is None else part.name))
+            announce(f"{name} is ready at {url}  (API at {url}/docs, data in {application.location})")
 
         try:
             await serve(
@@ -55,8 +62,14 @@ async def serve_system(
                 drain_seconds=configuration.http.drain_seconds,
             )  # fmt: skip
         finally:
-            presence.remove(application.directory)
-    announce(f"{system.name} has stopped")
+            presence.remove(home)
+    announce(f"{name} has stopped")
+
+
+def _application(system: System, configuration: Configuration, part: Part | None) -> Application:
+    if part is None:
+        return Application(system, configuration)
+    return Application(system, configuration, surroundings=part.surroundings, only=part.modules)
 
 
 def http_face(

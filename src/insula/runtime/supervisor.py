@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from insula.adapters.asgi.server import check_address
 from insula.kernel.clock import Clock, SystemClock
 from insula.kernel.errors import InsulaError
 
@@ -23,8 +24,15 @@ _LONGEST_DELAY_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
 """After so long a process is taken to be well: the next end counts as the first."""
 
+_HUNG_SECONDS = 30.0
+"""A process that was ready and has not said anything for so long, not even that it is not ready, is ended."""
+
+_WATCH_SECONDS = 5.0
+
 _CANNOT_RUN = 2
 """The exit code of a command that could not be run at all: it would not help to try again."""
+
+_READY = 200
 
 _LONGEST_LINE_BYTES = 1 << 16
 
@@ -53,11 +61,13 @@ class Program:
 class Supervisor:
     """Runs programs beside each other until it is told to stop.
 
-    A program that ends by itself is started again, at once and then after a growing delay, up to half a minute. None
-    outlives this process, however it ends: each holds the other end of a pipe, whose number it gets as `--lifeline`.
+    A program that ends by itself is started again, at once and then after a growing delay, up to half a minute; so is
+    one that answers nothing at all any more, which is ended first. None outlives this process, however it ends: each
+    holds the other end of a pipe, whose number it gets as `--lifeline`.
 
     Parameters: `programs`; `say`; `ready_seconds`, how long a program may take to be ready at the first start (default
-    30); `stop_seconds`, after which one that was told to stop is killed (default 15).
+    30); `stop_seconds`, after which one that was told to stop is killed (default 15);
+    `hung_seconds`, after which one that says nothing is (default 30).
     """
 
     def __init__(
@@ -67,15 +77,22 @@ class Supervisor:
         *,
         ready_seconds: float = 30.0,
         stop_seconds: float = 15.0,
+        hung_seconds: float = _HUNG_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         self._programs = programs
         self._say = say
         self._ready_seconds = ready_seconds
         self._stop_seconds = stop_seconds
+        self._hung_seconds = hung_seconds
         self._clock = clock or SystemClock()
         self._stopping = asyncio.Event()
         self._running: dict[str, Process] = {}
+
+    def check(self) -> None:
+        """See that every program's port is free. Raises ConfigurationError."""
+        for program in self._programs:
+            check_address(program.host, program.port)
 
     def stop(self) -> None:
         """Let `run` stop every program and return."""
@@ -156,7 +173,7 @@ class Supervisor:
         self._running[program.name] = process
         talk = asyncio.create_task(self._listen(program.name, process.stdout))
         ended = asyncio.create_task(process.wait())
-        ready = asyncio.create_task(self._until_ready(program, first))
+        ready = asyncio.create_task(self._watch(program, process, first))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -179,9 +196,23 @@ class Supervisor:
                 return
             self._say(name, line.decode(errors="replace").rstrip())
 
+    async def _watch(self, program: Program, process: Process, first: asyncio.Future[None]) -> None:
+        """Wait until it is ready, then see that it goes on answering."""
+        await self._until_ready(program, first)
+        heard = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(min(_WATCH_SECONDS, self._hung_seconds / 2))
+            if await status_of(program.host, program.port) is not None:
+                heard = self._clock.monotonic()
+            elif self._clock.monotonic() - heard >= self._hung_seconds:
+                self._say(program.name, f"has not answered for {self._hung_seconds:g} s; ending it")
+                with suppress(ProcessLookupError):
+                    process.kill()
+                return
+
     async def _until_ready(self, program: Program, first: asyncio.Future[None]) -> None:
         give_up = self._clock.monotonic() + self._ready_seconds
-        while not await answers(program.host, program.port):
+        while await status_of(program.host, program.port) != _READY:
             if self._clock.monotonic() > give_up and not first.done():
                 first.set_exception(
                     NotStarted(
@@ -193,7 +224,7 @@ class Supervisor:
             await self._clock.sleep(_LOOK_SECONDS)
         if not first.done():
             first.set_result(None)
-            self._say(program.name, f"is ready at http://{program.host}:{program.port}")
+        self._say(program.name, f"is ready at http://{program.host}:{program.port}")
 
     async def _end(self, name: str, process: Process, ended: asyncio.Task[int]) -> None:
         with suppress(ProcessLookupError):
@@ -206,8 +237,8 @@ class Supervisor:
             await asyncio.wait([ended])
 
 
-async def answers(host: str, port: int) -> bool:
-    """Whether the process at that port says that it is ready."""
+async def status_of(host: str, port: int) -> int | None:
+    """What the process at that port answers when it is asked whether it is ready; None when it answers nothing."""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
@@ -216,9 +247,9 @@ async def answers(host: str, port: int) -> bool:
                 status = await reader.readline()
             finally:
                 writer.close()
-    except (OSError, TimeoutError):
-        return False
-    return b" 200 " in status
+        return int(status.split()[1])
+    except (OSError, TimeoutError, IndexError, ValueError):
+        return None
 
 
 def _ending(code: int) -> str:

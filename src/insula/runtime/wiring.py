@@ -25,7 +25,8 @@ from insula.messaging.subscribing import Subscriber
 from insula.messaging.timers import Timers, tick_type
 from insula.modules import Assembly, HandlerDeclaration, Module, System, assemble
 from insula.runtime.configuration import Configuration, Delivery
-from insula.runtime.databases import ModuleDatabase, database_of
+from insula.runtime.databases import database_of
+from insula.runtime.module_database import ModuleDatabase
 from insula.runtime.surroundings import Surroundings
 from insula.store.log import Log
 from insula.store.migration import found_in

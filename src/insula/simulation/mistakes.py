@@ -142,6 +142,19 @@ def _check_topology(topology: Any, system: System) -> None:
                 )
 
 
+def check_replicas(replicas: Any, processes: Sequence[str]) -> None:
+    """Whether each process that is to have replicas is there. Raises ConfigurationError."""
+    if not isinstance(replicas, Mapping):
+        raise ConfigurationError(f"replicas={_shown(replicas)}: a mapping of process name to a number is expected")
+    for process, count in replicas.items():
+        if process not in processes:
+            raise ConfigurationError(
+                f"replicas: there is no process {process!r} in this topology; its processes are {_listed(processes)}"
+            )
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ConfigurationError(f"replicas: process {process!r} has {_shown(count)}; give a number from 1")
+
+
 def _check_ports(ports: Any) -> None:
     if not isinstance(ports, Mapping):
         raise ConfigurationError(f"ports={_shown(ports)}: a mapping is expected, {{ThePort: StandIn}}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from insula.messaging.relay import Relay
@@ -15,6 +16,8 @@ class Rest:
     def __init__(self, services: Sequence[Service]) -> None:
         self._services = services
         self._service_of = {module: service for service in services for module in service.modules}
+        counts = Counter(module for service in services for module in service.modules)
+        self._shared = [module for module, count in counts.items() if count > 1]
         self._nothing_in_between: dict[Relay, tuple[int, int]] = {}
 
     async def reason_against(self) -> str | None:
@@ -30,7 +33,16 @@ class Rest:
                 if await receiver.next_due() is not None:
                     return f"{receiver.module} tries again what failed"
         heads = {name: await each.log_head() for service in services for name, each in service.wired.databases.items()}
-        for service in services:
+        return await self._not_taken(heads)
+
+    async def _not_taken(self, heads: Mapping[str, int]) -> str | None:
+        """Which messages have not been moved, or that nobody moves them."""
+        movers = [service for service in self._services if service.moves_messages]
+        moved = {module for service in movers for module in service.modules}
+        for module in self._shared:
+            if module not in moved:
+                return f"no process moves the messages of {module}"
+        for service in movers:
             behind = await self._behind(service, heads)
             if behind is not None:
                 return behind

@@ -83,6 +83,11 @@ class Service:
         return self.application is not None and self.application.opened
 
     @property
+    def moves_messages(self) -> bool:
+        """Whether it is the one of its replicas that does, or believes to be."""
+        return self.application is not None and self.application.moves_messages
+
+    @property
     def wired(self) -> Wired:
         """The parts of the running application."""
         if self.application is None:

@@ -18,6 +18,7 @@ from insula.simulation.machine.disk import SimulatedCommitter
 from insula.simulation.machine.network import Network, SimulatedNeighbours
 from insula.simulation.machine.outside import Outside
 from insula.simulation.machine.process import SimulatedProcess
+from insula.simulation.machine.server import DatabaseServer
 
 Change = Callable[[SimulatedProcess, Network, Wired], None]
 """Changes the parts of one process, given as it starts."""
@@ -49,6 +50,7 @@ class Setting:
     stand_ins: Mapping[type, Any] = field(default_factory=dict)
     refusals: Mapping[type, Sequence[Exception]] = field(default_factory=dict)
     change: Change | None = None
+    _servers: dict[str, DatabaseServer] = field(default_factory=dict)
 
     def application(self, process: SimulatedProcess, network: Network, modules: Sequence[str]) -> Application:
         """The application of one process, not yet started."""
@@ -65,6 +67,8 @@ class Setting:
             sole_process=True,
             deliver=partial(Delivery, process),
             neighbours=neighbours,
+            holder=process.name if any(len(network.services_of[module]) > 1 for module in modules) else "",
+            server=lambda module: self._server_of(module, network).link(process),
             log_elsewhere=neighbours.log_of,
             adapters=self.stand_ins,
             before=before,
@@ -74,3 +78,7 @@ class Setting:
             self.assembly.system, self.configuration, directory=self.directory, surroundings=surroundings, only=modules,
             assembly=self.assembly,
         )  # fmt: skip
+
+    def _server_of(self, module: str, network: Network) -> DatabaseServer:
+        """The one server of a module's database, which all its processes share."""
+        return self._servers.setdefault(module, DatabaseServer(network, module))

@@ -22,7 +22,7 @@ from insula.simulation.choices import Choice, Choices, Plan
 from insula.simulation.faults import chances_of, weights_of
 from insula.simulation.invariants import Invariant
 from insula.simulation.machine.ground import Happening, Violation
-from insula.simulation.mistakes import check_assembled, check_given
+from insula.simulation.mistakes import check_assembled, check_given, check_replicas
 from insula.simulation.setting import Mutation, Setting
 from insula.simulation.standard import STANDARD, WITHOUT_DEAD_LETTERS
 from insula.simulation.workload import Workload
@@ -40,7 +40,8 @@ class Simulation:
 
     Parameters: `system`; `workload`, messages to send or a function of a `Client`; `invariants`; `setup`, a workload
     that is carried out once, without faults, before everything else; `topology`, "together" all modules in one process,
-    "apart" (default) a process for each, or process name -> modules; `ports`, port -> a class or function that makes
+    "apart" (default) a process for each, or process name -> modules; `replicas`, process name -> how many there are
+    alike, which share their databases (default 1); `ports`, port -> a class or function that makes
     what stands for the system outside, once; each run gets a deep copy of it as the setup left it; `refusals`, port ->
     exceptions by which it may say no; `faults`, kind -> weight, 1 by default, 0 to switch it off; `configuration` of
     the system; `dead_letters_allowed`, whether messages may be given up (default False: that is a violation).
@@ -57,13 +58,24 @@ class Simulation:
     faults: Mapping[str, float] = field(default_factory=dict)
     configuration: Configuration = field(default_factory=Configuration)
     dead_letters_allowed: bool = False
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_given(self)
-        self.groups()
+        self.processes()
+
+    def processes(self) -> list[tuple[str, list[str]]]:
+        """The processes and their modules; replicas are numbered. Raises ConfigurationError as `groups`."""
+        groups = self.groups()
+        check_replicas(self.replicas, [name for name, _ in groups])
+        found = []
+        for name, modules in groups:
+            count = self.replicas.get(name, 1)
+            found += [(name if count == 1 else f"{name}-{number}", modules) for number in range(1, count + 1)]
+        return found
 
     def groups(self) -> list[tuple[str, list[str]]]:
-        """The processes and their modules. Raises ConfigurationError for a module in none or several."""
+        """The kinds of process and their modules. Raises ConfigurationError for a module in none or several."""
         modules = [module.name for module in self.system.modules]
         if self.topology == "together":
             return [(self.system.name, modules)]
@@ -110,7 +122,7 @@ class Stage:
         self.weights = weights_of(simulation.faults)
         self.assembly: Assembly = assembled(simulation.system)
         check_assembled(simulation, self.assembly)
-        self._groups = simulation.groups()
+        self._processes = simulation.processes()
         self._folder = folder
         self._runs = 0
         self._begins = 0.0
@@ -124,7 +136,7 @@ class Stage:
         self._template.mkdir()
         self._stand_ins = {port: make() for port, make in self.simulation.ports.items()}
         world = World(
-            self._setting(self._template, self._stand_ins), Choices(0, {}), STANDARD, self._groups, 0.0, "of setup "
+            self._setting(self._template, self._stand_ins), Choices(0, {}), STANDARD, self._processes, 0.0, "of setup "
         )
         world.run(self.simulation.setup, tidy=True)
         if world.violation is not None:
@@ -166,7 +178,7 @@ class Stage:
         stand_ins = self._copied_stand_ins()
         choices = Choices(seed, {} if plan is not None else chances_of(seed, self.weights), plan)
         world = World(
-            self._setting(directory, stand_ins, mutation), choices, self._invariants, self._groups, self._begins
+            self._setting(directory, stand_ins, mutation), choices, self._invariants, self._processes, self._begins
         )
         world.run(self.simulation.workload)
         return _outcome(world, seed, choices)

@@ -15,7 +15,7 @@ from insula.messages import Command, Message, Query, decoder, encode
 from insula.modules import Assembly, Module
 from insula.simulation.machine.ground import Ground
 from insula.simulation.machine.http import Response, answer_request
-from insula.simulation.machine.network import Network, Reachable
+from insula.simulation.machine.network import Network
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -100,12 +100,12 @@ class Client:
         cls = type(message)
         message_id = self._begin(name)
         module = self._assembly.handlers[cls][0].name
-        data, service = encode(message), self._network.service_of[module]
+        data = encode(message)
 
         async def answer(service: Any) -> Any:
             return await service.bus.call(decoder(cls)(data), message_id=message_id, caller=caller)
 
-        return await self._until_answered(service, f"{cls.__message_name__}[{name}]", repr(message), answer)
+        return await self._until_answered(module, f"{cls.__message_name__}[{name}]", repr(message), answer)
 
     async def request(
         self, method: str, path: str, *, json: object = None, headers: dict[str, str] | None = None,
@@ -118,7 +118,6 @@ class Client:
         name = self._next_name()
         key = self._begin(name)
         module = to or self._assembly.system.modules[0]
-        service = self._network.service_of[module.name]
         fields = {"idempotency-key": key, **{field.lower(): value for field, value in (headers or {}).items()}}
         body = b"" if json is None else encode(json)
 
@@ -128,7 +127,7 @@ class Client:
                 raise Failure(f"{method} {path}: {response.status}")
             return response
 
-        return await self._until_answered(service, f"{method} {path}[{name}]", body.decode(), answer)
+        return await self._until_answered(module.name, f"{method} {path}[{name}]", body.decode(), answer)
 
     def _next_name(self) -> str:
         prefix = _flow.get()
@@ -145,11 +144,11 @@ class Client:
         self._ground.aliases[message_id] = name
         return message_id
 
-    async def _until_answered(
-        self, service: Reachable, label: str, content: str, action: Callable[[Any], Awaitable[R]]
-    ) -> R:
-        ground, wait, asked = self._ground, _FIRST_WAIT_SECONDS, (service.name,)
+    async def _until_answered(self, module: str, label: str, content: str, action: Callable[[Any], Awaitable[R]]) -> R:
+        ground, wait, attempt = self._ground, _FIRST_WAIT_SECONDS, 0
         while True:
+            service = self._network.route(module, label, attempt)
+            asked = (service.name,)
             what = ground.choices.number(f"client → {service.name}: {label}")
             ground.record("client", "call", what, services=asked, detail=content)
             try:
@@ -167,7 +166,7 @@ class Client:
                 ground.record("client", "answered", label, services=asked)
                 return answer
             await asyncio.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+            wait, attempt = min(wait * 2, _LONGEST_WAIT_SECONDS), attempt + 1
 
 
 async def ended(flow: Awaitable[object]) -> None:

@@ -59,7 +59,9 @@ class World(Ground):
         self.client = Client(self, self.network, setting.assembly, operations)
         self.services = [Service(self, self.network, name, modules, setting) for name, modules in groups]
         self._rest = Rest(self.services)
-        self.network.service_of.update({module: each for each in self.services for module in each.modules})
+        for each in self.services:
+            for module in each.modules:
+                self.network.services_of.setdefault(module, []).append(each)
         self.reached: Counter[str] = Counter()
         self.seen: set[str] = set()
         self._begins = begins
@@ -68,7 +70,7 @@ class World(Ground):
         self._inspection = Inspection(system, directory=setting.directory, sole_process=True)
         self.snapshot = Snapshot(self._inspection, system.modules, setting.stand_ins)
         self._after_commit: dict[str, list[tuple[Invariant, Any]]] = {}
-        for module in self.network.service_of:
+        for module in self.network.services_of:
             state = ModuleSnapshot(self.snapshot, module)
             self._after_commit[module] = [
                 (each, state if each.when == "after commit" else self.snapshot)
@@ -130,6 +132,8 @@ class World(Ground):
         self.record(process.name, "pause", f"{where}, for {seconds:g} s", choice=choice, seconds=seconds)
         process.paused = True
         self.loop.freeze(process)
+        for tell in process.on_pause:
+            tell()
 
         def resume() -> None:
             process.paused = False

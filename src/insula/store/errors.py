@@ -53,5 +53,9 @@ class FlushFailed(Failure):
     """The ORM could not write everything and the handler went on all the same; nothing of the unit is kept."""
 
 
+class LeaseTaken(Failure, status=503):
+    """Another process has taken over the work that this one was about to store."""
+
+
 class AlreadyOpen(InsulaError):
     """Another process has this database open; two of them would starve or overtake each other."""

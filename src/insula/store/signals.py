@@ -19,3 +19,7 @@ class MarkedBefore(UnitSignal):
 
 class PeekStale(UnitSignal):
     """What was peeked has changed; the body has to run again."""
+
+
+class Moved(UnitSignal):
+    """The module's data lies in another database by now; the body has to run there."""

@@ -11,7 +11,7 @@ from insula.streams.end import ChannelEnd
 from insula.streams.errors import ChannelFull, SenderGone
 from insula.streams.overflow import Overflow
 from insula.streams.parameters import clock_of, strategy, whole_number
-from insula.streams.state import ChannelState, Waiter
+from insula.streams.state import ChannelState
 from insula.streams.waiting import LoopWaiter
 
 T = TypeVar("T")
@@ -21,7 +21,9 @@ class Channel(ChannelEnd[T]):
     """A bounded channel; `await send(item)` on one side, `await receive()` or `async for` on the other.
 
     Threads use `blocking`, on either side. Order is kept; who waits first is served first. A cancelled `send` has sent
-    nothing, a cancelled `receive` has taken nothing. In a forked child the channel begins empty.
+    nothing, a cancelled `receive` has taken nothing. In a forked child the channel begins empty. `await` belongs to one
+    event loop: a second one that lives at the same time gets a RuntimeError, at the latest where it would have to wait
+    or to wake somebody, and takes part through `blocking`, on a thread.
 
     Parameters: `size`, the most items that ever wait in it; `overflow`, what happens when it is full (default: the
     sender waits); `name`, for errors and counters; `clock`, measures waiting (default: that of the process).
@@ -52,8 +54,8 @@ class Channel(ChannelEnd[T]):
         Raises ChannelClosed after `close`, ReceiverGone after `cancel`, ChannelFull where `overflow` is FAIL.
         """
         state = self._state
-        if state.guarded or len(state.items) >= state.limit:
-            if state.guarded or not state.loop.is_running():
+        if state.guarded or len(state.items) >= state.limit or (state.receivers and state.is_elsewhere()):
+            if state.guarded or state.is_elsewhere():
                 waiter = self._send_or_line_up(item)
                 if waiter is None:
                     return
@@ -77,18 +79,23 @@ class Channel(ChannelEnd[T]):
                 state.limit = state.size
         state.items.append(item)
         if state.receivers:
-            kept_for = state.grant_next_receiver()
-            try:
-                kept_for.wake()
-            except RuntimeError:
-                self._come_after_another_loop(kept_for, sends=True)
+            state.grant_next_receiver().wake()
         if state.senders:
             self._wake(state.settle(), state.loop)
 
     def send_nowait(self, item: T) -> None:
-        """Send an item from a callback on the loop; raises ChannelFull where `send` would wait."""
-        here = asyncio.get_running_loop()
+        """Send an item from a callback on the loop; raises ChannelFull where `send` would wait.
+
+        Raises RuntimeError on a thread without an event loop, which uses `blocking`.
+        """
         state = self._state
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                f"{state.name}: send_nowait is for callbacks on the event loop, and none runs on this thread; take "
+                "`end = channel.blocking` on the loop, or before it begins, and call `end.send(item)` on the thread"
+            ) from None
         with state.lock:
             state.join(here, sends=True)
             if not state.offer(item):
@@ -104,8 +111,8 @@ class Channel(ChannelEnd[T]):
         """
         state = self._state
         waiter: LoopWaiter | None = None
-        while state.guarded or len(state.items) <= state.promised:
-            if state.guarded or not state.loop.is_running():
+        while state.guarded or len(state.items) <= state.promised or (state.senders and state.is_elsewhere()):
+            if state.guarded or state.is_elsewhere():
                 found = self._take_or_line_up(waiter)
                 if isinstance(found, tuple):
                     return found[0]
@@ -125,11 +132,7 @@ class Channel(ChannelEnd[T]):
         state.received += 1
         item = state.items.popleft()
         if state.senders:
-            kept_for = state.grant_next_sender()
-            try:
-                kept_for.wake()
-            except RuntimeError:
-                self._come_after_another_loop(kept_for, sends=False)
+            state.grant_next_sender().wake()
         return item
 
     def __aiter__(self) -> Channel[T]:
@@ -142,15 +145,6 @@ class Channel(ChannelEnd[T]):
             if end.__cause__ is not None:
                 raise
             raise StopAsyncIteration from None
-
-    def _come_after_another_loop(self, lost: Waiter, *, sends: bool) -> None:
-        """Somebody waited on a loop that was closed before this one came."""
-        state, here = self._state, asyncio.get_running_loop()
-        with state.lock:
-            state.leave(lost)
-            state.join(here, sends=sends)
-            woken = state.settle()
-        self._wake(woken, here)
 
     def _send_or_line_up(self, item: T) -> LoopWaiter | None:
         state, here = self._state, asyncio.get_running_loop()

@@ -11,7 +11,8 @@ class Counters:
 
     Of the items that `entered`, so many `left`, were `dropped` (no room, filtered out, diverted, discarded, or given up
     when a flow was stopped) and are inside now (`depth`). A batch counts as many as it holds. `waited_seconds`: how
-    long what was there had to wait for room or permission.
+    long what was there had to wait for room or permission. `blocked`: how many wait for room at this moment,
+    a channel's senders or a stage's tasks; what comes after them is the slow one.
     """
 
     name: str
@@ -20,15 +21,16 @@ class Counters:
     dropped: int
     depth: int
     waited_seconds: float
+    blocked: int = 0
 
 
 class Tally:
     """The counts of one stage in one run of a flow."""
 
-    __slots__ = ("dropped", "entered", "left", "waited_seconds")
+    __slots__ = ("blocked", "dropped", "entered", "left", "waited_seconds")
 
     def __init__(self) -> None:
-        self.entered = self.left = self.dropped = 0
+        self.entered = self.left = self.dropped = self.blocked = 0
         self.waited_seconds = 0.0
 
 
@@ -61,4 +63,5 @@ class Tallies:
         entered, left = sum(tally.entered for tally in tallies), sum(tally.left for tally in tallies)
         dropped = sum(tally.dropped for tally in tallies)
         waited = sum(tally.waited_seconds for tally in tallies)
-        return Counters(name, entered, left, dropped, entered - left - dropped, waited)
+        blocked = sum(tally.blocked for tally in self._running)
+        return Counters(name, entered, left, dropped, entered - left - dropped, waited, blocked)

@@ -49,7 +49,8 @@ class ChannelEnd(Generic[T]):
         with state.lock:
             depth = len(state.items)
             entered = state.received + state.dropped + depth
-            return Counters(state.name, entered, state.received, state.dropped, depth, state.waited_seconds)
+            blocked = len(state.senders)
+            return Counters(state.name, entered, state.received, state.dropped, depth, state.waited_seconds, blocked)
 
     def _wake(self, woken: list[Waiter], here: asyncio.AbstractEventLoop | None = None) -> None:
         for waiter in woken:

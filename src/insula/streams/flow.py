@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -19,9 +19,9 @@ from insula.streams.joining import DistributionStage, MergeStage
 from insula.streams.mapping import ConcurrentMapStage, MapStage, Treatment
 from insula.streams.overflow import Overflow
 from insula.streams.pacing import Pace, TakeStage, TeeStage, ThrottleStage
-from insula.streams.parameters import callable_name, clock_of, duration, strategy, whole_number
+from insula.streams.parameters import a_callable, callable_name, clock_of, duration, strategy, whole_number
 from insula.streams.plan import Opening, Plan, Step, open_steps
-from insula.streams.sources import AsyncSource, IterableSource, SubscriptionSource, ThreadSource
+from insula.streams.sources import AsyncSource, IterableSource, Runs, SubscriptionSource, ThreadSource
 from insula.streams.stage import Position, Stage
 
 T = TypeVar("T")
@@ -33,8 +33,10 @@ class Flow(Generic[T]):
     """A source and the stages its items pass; it runs when somebody takes from its end, and only as far as asked.
 
     `async for item in flow`, `await flow.run()` or `await flow.collect(limit=...)`. Each stage is a new flow, so a flow
-    can be kept, shared and run again. Whatever ends a run (the last item, an error, the cancellation of whoever takes)
-    stops every stage, with its cleanup, before the run is over. An error is raised as it is, with a note that names the
+    can be kept and shared, and run again if its source can be iterated again, as a list can. A source that is its own
+    iterator (a generator, a channel) serves one run; the next raises RuntimeError. Whatever ends a run (the last item,
+    an error, the cancellation of whoever takes) stops every stage's tasks, and closes a source that is a generator,
+    before the run is over; a thread ends at its next item. An error is raised as it is, with a note that names the
     stage. Leave an `async for` early only within `contextlib.aclosing(aiter(flow))`, or end the flow with `take`.
 
     Parameters: `source`, async or plain iterable; a plain one must not block (see `from_thread`); `clock` for all that
@@ -44,12 +46,13 @@ class Flow(Generic[T]):
     __slots__ = ("plan",)
 
     def __init__(self, source: AsyncIterable[T] | Iterable[T] | Plan, *, clock: Clock | None = None) -> None:
+        runs = Runs()
         if isinstance(source, Plan):
             self.plan = source
         elif isinstance(source, AsyncIterable):
-            self.plan = Plan(Step("source", lambda position: AsyncSource(position, source)), clock_of(clock))
+            self.plan = Plan(Step("source", lambda position: AsyncSource(position, source, runs)), clock_of(clock))
         elif isinstance(source, Iterable):
-            self.plan = Plan(Step("source", lambda position: IterableSource(position, source)), clock_of(clock))
+            self.plan = Plan(Step("source", lambda position: IterableSource(position, source, runs)), clock_of(clock))
         else:
             raise TypeError(f"Flow: source={source!r} cannot be iterated, neither with `for` nor with `async for`")
 
@@ -62,6 +65,7 @@ class Flow(Generic[T]):
         The thread is at most `ahead` items ahead (default 16). It cannot be stopped in the middle: when the flow ends
         early, the generator is closed at its next item.
         """
+        function = a_callable("Flow.from_thread", "function", function, "from_thread(lambda: open(path))")
         ahead = whole_number("Flow.from_thread", "ahead", ahead)
         source = Step(f"source {callable_name(function)}", lambda position: ThreadSource(position, function, ahead))
         return cls(Plan(source, clock_of(clock)))
@@ -75,7 +79,8 @@ class Flow(Generic[T]):
         acknowledged, and its sender delivers it again.
         """
         in_flight = whole_number("Flow.from_subscription", "in_flight", in_flight)
-        source = Step("subscription", lambda position: SubscriptionSource(position, subscription, in_flight))
+        runs = Runs()
+        source = Step("subscription", lambda position: SubscriptionSource(position, subscription, runs, in_flight))
         return Flow(Plan(source, clock_of(clock), in_flight=in_flight))
 
     @overload
@@ -108,9 +113,10 @@ class Flow(Generic[T]):
     ) -> Flow[Any]:
         """Each item becomes what `function`, plain or async, makes of it.
 
-        Parameters: `concurrency`, how many at once (default 1); `ordered`, whether results keep the order of the items
-        or come as they are completed (default: ordered); `divert`, plain or async, is called with an item that failed
-        and its error, which then goes no further (default: the error ends the flow).
+        Parameters: `concurrency`, how many at once (default 1; more need an async function, else the first item
+        raises TypeError); `ordered`, whether results keep the order of the items or come as they are completed
+        (default: ordered); `divert`, plain or async, is called with an item that failed and its error, which then goes
+        no further (default: the error ends the flow).
         """
         return self._treat("map", Treatment(function, keeps=False, divert=divert), concurrency, ordered=ordered)
 
@@ -150,6 +156,10 @@ class Flow(Generic[T]):
 
     def throttle(self, count: int, *, per: float | timedelta = 1.0, burst: int = 1) -> Flow[T]:
         """Pull `count` items `per` so many seconds (default 1), evenly; after a pause up to `burst` come at once."""
+        if isinstance(count, float):
+            raise TypeError(
+                f"Flow.throttle: count={count!r} is no whole number; write the time, such as throttle(1, per=2.5)"
+            )
         count, burst = whole_number("Flow.throttle", "count", count), whole_number("Flow.throttle", "burst", burst)
         interval = duration("Flow.throttle", "per", per) / count
         return self._then(f"throttle({count})", lambda position: ThrottleStage(position, Pace(interval, burst)))
@@ -159,6 +169,10 @@ class Flow(Generic[T]):
 
         The channel is closed at the end of the flow, and fails with it. Once its receiver has left, items only go on.
         """
+        if not isinstance(channel, Channel):
+            raise TypeError(
+                f"Flow.tee: channel={channel!r} is no Channel; write tee(channel), and threads read channel.blocking"
+            )
         return self._then("tee", lambda position: TeeStage(position, channel))
 
     def take(self, count: int) -> Flow[T]:
@@ -168,6 +182,11 @@ class Flow(Generic[T]):
 
     def merge(self, *others: Flow[T]) -> Flow[T]:
         """The items of several flows as they come, each pulled one ahead. The first error ends all."""
+        if not others:
+            raise ValueError("Flow.merge: there is no other flow; write merge(other), with one flow or more")
+        for other in others:
+            if not isinstance(other, Flow):
+                raise TypeError(f"Flow.merge: {other!r} is no Flow; write merge(Flow(source))")
         plans = [other.plan for other in others]
 
         def opening(position: Position) -> Stage[Any]:
@@ -182,11 +201,17 @@ class Flow(Generic[T]):
         flow it is given: `each=lambda lane: lane.map(store)`.
         Raises ValueError if `each` returns anything else.
         """
+        key = a_callable("Flow.partition", "key", key, "partition(lambda item: item.customer, ...)")
+        each = a_callable("Flow.partition", "each", each, "each=lambda lane: lane.map(store)")
         lanes = whole_number("Flow.partition", "lanes", lanes)
         beginning = replace(self.plan, steps=(), numbering=f"{self.plan.next_number()}.")
-        lane = each(Flow(beginning)).plan
-        if lane.source is not beginning.source:
-            raise ValueError("Flow.partition: each= must return a flow that is built onto the one it is given")
+        built = each(Flow(beginning))
+        if not isinstance(built, Flow) or built.plan.source is not beginning.source:
+            raise ValueError(
+                "Flow.partition: each= must return a flow that is built onto the one it is given, "
+                f"such as each=lambda lane: lane.map(store); it returned {built!r}"
+            )
+        lane = built.plan
 
         def opening(position: Position) -> Stage[Any]:
             distribution = DistributionStage(position, key, lanes)
@@ -197,7 +222,7 @@ class Flow(Generic[T]):
         parted = self.plan.then(f"partition({callable_name(key)})", opening, lane.steps)
         return Flow(parted.holding(lane.weight, needs))
 
-    def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> AsyncGenerator[T, None]:  # noqa: PYI058 - `aclosing` needs to know that it has `aclose`
         return self.plan.run()
 
     async def run(self) -> int:
@@ -225,12 +250,17 @@ class Flow(Generic[T]):
         return tuple(counters for step in steps for counters in step.counters())
 
     def _treat(self, verb: str, treatment: Treatment, concurrency: int, *, ordered: bool) -> Flow[Any]:
+        a_callable(
+            f"Flow.{verb}", "function" if verb == "map" else "predicate", treatment.function, f"{verb}(function)"
+        )
+        if treatment.divert is not None:
+            a_callable(f"Flow.{verb}", "divert", treatment.divert, "divert=lambda item, error: ...")
         concurrency = whole_number(f"Flow.{verb}", "concurrency", concurrency)
 
         def opening(position: Position) -> Stage[Any]:
             if concurrency == 1:
                 return MapStage(position, treatment)
-            return ConcurrentMapStage(position, treatment, concurrency, ordered=ordered)
+            return ConcurrentMapStage(position, replace(treatment, awaits=True), concurrency, ordered=ordered)
 
         return self._then(f"{verb}({callable_name(treatment.function)})", opening)
 

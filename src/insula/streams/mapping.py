@@ -14,17 +14,23 @@ from insula.streams.stage import Position, PumpingStage, Stage
 Divert = Callable[[Any, Exception], object]
 
 
+class PlainFunctionError(TypeError):
+    """A plain function was to treat several items at once: a mistake of the flow, not of an item."""
+
+
 @dataclass(frozen=True, slots=True)
 class Treatment:
     """What is done with each item.
 
     Parameters: `function`, plain or async; `keeps`, whether the answer decides if the item stays (filter) or is the new
-    item (map); `divert`, gets an item that failed with its error, or None where the error ends the flow.
+    item (map); `divert`, gets an item that failed with its error, or None where the error ends the flow; `awaits`,
+    whether the function has to be async, since several items are treated at once.
     """
 
     function: Callable[[Any], Any]
     keeps: bool
     divert: Divert | None
+    awaits: bool = False
 
     async def apply(self, element: Element[Any], stage: Stage[Any]) -> Element[Any] | None:
         """The element that goes on, or None; what does not go on is settled."""
@@ -32,13 +38,13 @@ class Treatment:
             answer = self.function(element[0])
             if hasattr(type(answer), "__await__"):
                 answer = await answer
+            elif self.awaits:
+                self._refuse_plain(stage)
         except Exception as error:
             stage.explain(error)
-            if self.divert is None:
+            if self.divert is None or isinstance(error, PlainFunctionError):
                 raise
-            diverted = self.divert(element[0], error)
-            if isinstance(diverted, Awaitable):
-                await diverted
+            await self._divert(self.divert, element[0], error, stage)
         else:
             if not self.keeps:
                 return answer, element[1]
@@ -47,6 +53,23 @@ class Treatment:
         stage.tally.dropped += 1
         await settle(element)
         return None
+
+    async def _divert(self, divert: Divert, value: Any, error: Exception, stage: Stage[Any]) -> None:
+        try:
+            diverted = divert(value, error)
+            if isinstance(diverted, Awaitable):
+                await diverted
+        except Exception as failed:
+            if failed is not error:
+                stage.explain(failed, "`divert` of stage")
+            raise
+
+    def _refuse_plain(self, stage: Stage[Any]) -> None:
+        raise PlainFunctionError(
+            f"stage {stage.name} of a flow: a plain function runs one item after the other, whatever its concurrency=; "
+            "write an `async def`, or for one that blocks `lambda item: asyncio.to_thread(function, item)`, "
+            "or leave concurrency= out"
+        )
 
 
 class MapStage(Stage[Any]):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from math import isfinite
+from typing import TypeVar
 
 from insula.kernel.clock import Clock
 from insula.kernel.context import clock_of_process
 from insula.streams.overflow import Overflow
+
+Function = TypeVar("Function")
 
 
 def whole_number(owner: str, name: str, value: int) -> int:
@@ -15,7 +18,7 @@ def whole_number(owner: str, name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{owner}: {name}={value!r} is no whole number; write a count such as {name}=10")
     if value < 1:
-        raise ValueError(f"{owner}: {name}={value} leaves no place for an item; write 1 or more")
+        raise ValueError(f"{owner}: {name}={value} is less than one; write {name}=1 or more")
     return value
 
 
@@ -34,6 +37,13 @@ def strategy(owner: str, overflow: Overflow) -> Overflow:
     if not isinstance(overflow, Overflow):
         raise TypeError(f"{owner}: overflow={overflow!r} is no strategy; choose one of {list(Overflow)}")
     return overflow
+
+
+def a_callable(owner: str, name: str, value: Function, example: str) -> Function:
+    """What can be called. Raises TypeError for anything else, which says what to write."""
+    if not callable(value):
+        raise TypeError(f"{owner}: {name}={value!r} is no function; write it as in {example}")
+    return value
 
 
 def clock_of(clock: Clock | None) -> Clock:

@@ -22,12 +22,30 @@ _END = object()
 NO_RECEIPTS: tuple[Receipt, ...] = ()
 
 
+class Runs:
+    """Whether a source that can be iterated once only was used by a run before."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self) -> None:
+        self._used = False
+
+    def begin(self, source: object, iterator: object) -> None:
+        """One more run. Raises RuntimeError where the source is its own iterator and another run had it."""
+        if iterator is source and self._used:
+            raise RuntimeError(
+                f"Flow: its source, {source!r}, can be iterated once only, and another run has begun to; make a new "
+                "source and a new Flow for each run, or give a list or another iterable that begins anew"
+            )
+        self._used = True
+
+
 class IterableSource(Stage[Any]):
     """Pulls from a plain iterable, which must not block."""
 
-    def __init__(self, position: Position, source: Iterable[Any]) -> None:
+    def __init__(self, position: Position, source: Iterable[Any], runs: Runs) -> None:
         super().__init__(position)
-        self._source = source
+        self._source, self._runs = source, runs
         self._iterator: Iterator[Any] | None = None
         self._turn = 0
 
@@ -38,7 +56,9 @@ class IterableSource(Stage[Any]):
             await asyncio.sleep(0)
         try:
             if self._iterator is None:
-                self._iterator = iter(self._source)
+                iterator = iter(self._source)
+                self._runs.begin(self._source, iterator)
+                self._iterator = iterator
             value = next(self._iterator, _END)
         except Exception as error:
             self.explain(error)
@@ -63,16 +83,18 @@ class IterableSource(Stage[Any]):
 class AsyncSource(Stage[Any]):
     """Pulls from an async iterable."""
 
-    def __init__(self, position: Position, source: AsyncIterable[Any]) -> None:
+    def __init__(self, position: Position, source: AsyncIterable[Any], runs: Runs) -> None:
         super().__init__(position)
-        self._source = source
+        self._source, self._runs = source, runs
         self._iterator: AsyncIterator[Any] | None = None
 
     async def pull(self) -> Element[Any]:
         """The next item."""
         try:
             if self._iterator is None:
-                self._iterator = aiter(self._source)
+                iterator = aiter(self._source)
+                self._runs.begin(self._source, iterator)
+                self._iterator = iterator
             value = await anext(self._iterator)
         except StopAsyncIteration:
             raise
@@ -101,8 +123,8 @@ class AsyncSource(Stage[Any]):
 class SubscriptionSource(AsyncSource):
     """Pulls deliveries, with no more than so many in flight: pulled, and not acknowledged yet."""
 
-    def __init__(self, position: Position, source: AsyncIterable[Delivery], in_flight: int) -> None:
-        super().__init__(position, source)
+    def __init__(self, position: Position, source: AsyncIterable[Delivery], runs: Runs, in_flight: int) -> None:
+        super().__init__(position, source, runs)
         self._free = in_flight
         self._settled = Signal()
 

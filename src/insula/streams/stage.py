@@ -80,15 +80,15 @@ class Stage(Generic[T]):
             finally:
                 del cancelled
 
-    def explain(self, error: Exception) -> None:
+    def explain(self, error: Exception, place: str = "stage") -> None:
         """Let the error of a user's function tell where it happened.
 
         Raises RuntimeError in place of a StopAsyncIteration, which would look like the end of the flow.
         """
         if isinstance(error, StopAsyncIteration):
-            message = f"stage {self.name} of a flow raised StopAsyncIteration"
+            message = f"{place} {self.name} of a flow raised StopAsyncIteration"
             raise RuntimeError(message) from error  # noqa: TRY004 - the type is what it says
-        leave_note(error, f"Raised in stage {self.name} of a flow.")
+        leave_note(error, f"Raised in {place} {self.name} of a flow.")
 
 
 class Signal:
@@ -175,9 +175,13 @@ class PumpingStage(Stage[T]):
         return task
 
     async def place(self, ring: Signal) -> None:
-        """Wait until `ring`, and count how long."""
+        """Wait for room until `ring`; count how long, and that it is blocked meanwhile."""
         started = self.clock.monotonic()
-        await ring.wait()
+        self.tally.blocked += 1
+        try:
+            await ring.wait()
+        finally:
+            self.tally.blocked -= 1
         self.tally.waited_seconds += self.clock.monotonic() - started
 
     def failure_of(self, task: asyncio.Task[Any]) -> Exception | None:
@@ -197,7 +201,9 @@ class PumpingStage(Stage[T]):
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-        return [error for error in ended if isinstance(error, Exception) and error is not self.failure]
+        # A pump that came to its end in this very moment says so with StopAsyncIteration: nothing went wrong.
+        failed = [error for error in ended if isinstance(error, Exception) and error is not self.failure]
+        return [error for error in failed if not isinstance(error, StopAsyncIteration)]
 
     def pump_ended(self, task: asyncio.Task[None]) -> None:
         """A pump came to its end, or failed."""

@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections import deque
+from threading import get_ident
 from typing import Any, Generic, TypeVar, cast
 
 from insula.streams.errors import ChannelClosed, ChannelFull, ReceiverGone, SenderGone
@@ -81,17 +82,23 @@ class ChannelState(Generic[T]):
                     f"{self.name}: used from two event loops; `await` belongs to one, others take `blocking`"
                 )
             self._forget_waiters_of_the_loop()
-            self.loop, self.loop_thread = loop, threading.get_ident()
+            self.loop = loop
             self.loop_sends = self.loop_receives = False
             self.guarded = self.shared or self.ended or self.overflow is not Overflow.BLOCK
+        self.loop_thread = get_ident()
         if sends:
             self.loop_sends = True
         else:
             self.loop_receives = True
 
+    def is_elsewhere(self) -> bool:
+        """Whether this is not the loop that used the channel last: that one is closed, or lives on another thread."""
+        # To ask for the running loop costs a system call on some versions of Python.
+        return get_ident() != self.loop_thread or not self.loop.is_running()
+
     def share(self) -> None:
         """From now on threads take part. Raises RuntimeError on another thread while a loop goes without the lock."""
-        if not self.shared and not self.loop.is_closed() and self.loop_thread != threading.get_ident():
+        if not self.shared and not self.loop.is_closed() and self.loop_thread != get_ident():
             raise RuntimeError(
                 f"{self.name}: a thread took `blocking` of a channel that an event loop uses already; "
                 "take it before, or on the loop, and hand it to the thread"

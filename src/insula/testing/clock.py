@@ -13,6 +13,7 @@ from typing import TypeVar
 from insula.kernel.clock import Wake
 from insula.kernel.context import new_process, process_state
 from insula.kernel.randomness import SeededRandomness
+from insula.testing.real_waits import explain_real_wait
 
 R = TypeVar("R")
 _START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -127,9 +128,10 @@ class VirtualClock:
     async def run(self, work: Awaitable[R]) -> R:
         """Await `work`, moving time to the next moment that somebody waits for whenever nothing else can happen.
 
-        Raises RuntimeError if it waits for something that no passing of time brings.
+        Raises RuntimeError if it waits for something that no passing of time brings. What waits by `asyncio.sleep` or
+        on a thread waits in real time, which virtual time overtakes: an error that came of it says so.
         """
-        task = asyncio.ensure_future(work)
+        task, began = asyncio.ensure_future(work), self._elapsed
         try:
             while not await self._settled(task):
                 moment = self.next_alarm()
@@ -137,6 +139,10 @@ class VirtualClock:
                     raise RuntimeError(f"nothing can happen any more at {self._elapsed:g} s, and {task!r} still waits")
                 self._move_to(moment)
             return task.result()
+        except BaseException as error:
+            if self._elapsed > began:
+                explain_real_wait(error)
+            raise
         finally:
             task.cancel()
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from insula import Caller, Command, Context, Module, Query, Rejection, System
+from insula.adapters.http.guard import Unreachable
 from insula.adapters.http.neighbours import Exchange, HttpNeighbours, Request
 from insula.edge.remote import ContractDiffers, MessageNotServed, Reply
 from insula.kernel.clock import SystemClock
@@ -19,6 +20,7 @@ from insula.kernel.context import MessageContext, TraceContext
 from insula.kernel.deadline import Deadline
 from insula.kernel.errors import ConfigurationError, DeadlineExceeded, Failure, Unavailable
 from insula.messages import FrozenMap
+from insula.resilience import CircuitOpen, attempts_of
 from insula.runtime.application import Application
 from support.neighbourhood import TOKEN, free_port, served
 
@@ -64,6 +66,8 @@ async def tell(query: Tell, context: Context, caller: Caller) -> tuple[str, ...]
         raise Said(why="no – nein", counts=FrozenMap({"a": 1}))
     if query.what == "unavailable":
         raise Unavailable("the cupboard is locked", retry_after=7)
+    if query.what == "circuit":
+        raise CircuitOpen("the bank is down", retry_after=7)
     if query.what == "break":
         raise ZeroDivisionError("secret")
     if query.what == "hang":
@@ -120,6 +124,27 @@ async def test_a_failure_keeps_its_type_and_its_words_and_a_bug_tells_nothing_of
         with pytest.raises(Failure, match="the log of that process says why") as broken:
             await client.call("far", Tell(what="break"), context())
         assert "secret" not in str(broken.value)
+
+
+async def test_a_kind_of_unavailable_that_the_caller_need_not_know_arrives_as_unavailable(tmp_path: Path) -> None:
+    async with neighbours(tmp_path) as client:
+        with pytest.raises(Unavailable, match="the bank is down") as told:
+            await client.call("far", Tell(what="circuit"), context())
+    assert (type(told.value), told.value.retry_after) == (Unavailable, 7)
+
+
+async def test_a_call_that_reaches_nobody_is_made_three_times_unless_something_else_is_put_around(
+    tmp_path: Path,
+) -> None:
+    addresses = {"far": f"http://127.0.0.1:{free_port()}"}
+    for client, attempts in (
+        (HttpNeighbours(addresses, TOKEN, CLOCK), 3),
+        (HttpNeighbours(addresses, TOKEN, CLOCK, around=lambda exchange: exchange), 0),
+    ):
+        with pytest.raises(Unavailable) as raised:
+            await client.call("far", Tell(), context())
+        assert len(attempts_of(raised.value)) == attempts
+        await client.close()
 
 
 async def test_nobody_there_is_unavailable_and_a_module_without_address_is_told() -> None:
@@ -199,7 +224,7 @@ async def test_only_who_has_the_token_may_call(tmp_path: Path) -> None:
 
 async def test_an_answer_of_somebody_else_is_not_taken_for_one(tmp_path: Path) -> None:
     async with neighbours(tmp_path) as client:
-        client._addresses["far"] += "/elsewhere"
+        client._addresses["far"][0] += "/elsewhere"
         with pytest.raises(MessageNotServed, match="takes no calls"):
             await client.call("far", Tell(), context())
 
@@ -234,6 +259,31 @@ async def test_what_is_put_around_an_exchange_may_send_it_again(tmp_path: Path) 
         with pytest.raises(Unavailable):
             await client.call("far", Tell(what="unavailable"), context())
     assert [each.name for each in attempts] == ["far.Tell", "far.Tell"]
+
+
+async def test_several_processes_of_a_module_take_turns_and_stand_in_for_one_that_is_away() -> None:
+    asked: list[str] = []
+
+    def played(exchange: Exchange) -> Exchange:
+        async def send(request: Request) -> Reply:
+            process = request.url.removeprefix("http://").partition("/")[0]
+            asked.append(process)
+            if process == "b":
+                raise Unreachable("b is away")
+            if process == "full":
+                raise Unavailable("the cupboard is locked")
+            return Reply("answer", 200, b"7")
+
+        return send
+
+    addresses = {"far": ["http://a", "http://b", "http://c"], "locked": ["http://full", "http://full"]}
+    neighbours = HttpNeighbours(addresses, TOKEN, CLOCK, around=played)
+    assert [await neighbours.call("far", Count(), context()) for _ in range(3)] == [7, 7, 7]
+    assert asked == ["b", "c", "c", "a"]
+    asked.clear()
+    with pytest.raises(Unavailable, match="the cupboard is locked"):  # it was answered, so nobody else is asked
+        await neighbours.call("locked", Count(), context())
+    assert asked == ["full"]
 
 
 @pytest.mark.parametrize(("option", "value"), [("timeout_seconds", 0), ("connections", 0)])

@@ -104,6 +104,28 @@ async def test_two_processes_that_may_run_beside_each_other_hear_of_each_others_
         assert positions == list(range(1, 21))
 
 
+async def test_what_a_process_stored_that_died_before_it_could_tell_is_found_by_the_others(
+    postgres_address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def publishing(work: Any) -> None:
+        await work.execute(NOTES.insert(), {"text": "x"})  # with SQL of its own: stored without a position first
+        work.publish(NoteTaken(text="x"))
+
+    monkeypatch.setattr("insula.adapters.postgres.keeper._UNHEARD_SECONDS", 0.3)
+    async with opened_on_postgres(postgres_address, alone=False) as one:
+        rang = asyncio.Event()
+        one.on_append(lambda _: rang.set())
+        assert await one.log_head() == 0
+        async with opened_on_postgres(postgres_address, alone=False) as two:
+            await two.perform(publishing, scope("n"))
+            two.let_go()
+        async with asyncio.timeout(5):
+            while await one.log_head() == 0:
+                rang.clear()
+                await rang.wait()
+        assert len(await one.log_after(0, (), 100)) == 1
+
+
 async def test_the_server_may_be_killed_and_come_back(server: LocalPostgres) -> None:
     address = Address(f"postgresql://notes:own@127.0.0.1:{server.port}/notes")
     await provision(server.address, address)

@@ -8,9 +8,21 @@ import asyncpg
 import pytest
 
 from insula.adapters.postgres.address import Address
+from insula.kernel.clock import SystemClock
+from insula.messages import Envelope
+from insula.store.database import Scope, Unit
+from insula.store.errors import LeaseTaken
 from support.postgres import opened_on_postgres
 
 RUN_OUT = "update insula_lease set until = clock_timestamp() - interval '1 second'"
+
+
+def noted(number: int) -> Envelope:
+    """An event for the log."""
+    return Envelope(
+        id=f"event-{number}", source="notes", type="notes.Noted", kind="event", version=1, subject=None,
+        time=SystemClock().now(), data=b"{}", correlation_id="c", causation_id=None, traceparent=None, caller="x",
+    )  # fmt: skip
 
 
 async def run_out(address: Address) -> None:
@@ -53,3 +65,58 @@ async def test_a_time_that_is_not_positive_is_refused(postgres_address: Address)
     async with opened_on_postgres(postgres_address) as database:
         with pytest.raises(ValueError, match="seconds=0"):
             await database.leases.acquire("relay", "a", 0)
+
+
+async def test_what_the_holder_stores_is_refused_once_another_has_the_lease(postgres_address: Address) -> None:
+    async def remember(position: int) -> None:
+        async def body(unit: Unit) -> None:
+            await unit.save_cursor("log of orders", position)
+
+        await database.perform(body, Scope("cursor"))
+
+    async with opened_on_postgres(postgres_address, alone=False) as database:
+        database.act_for(await database.leases.acquire("background", "a", 60))
+        await asyncio.gather(*(remember(7) for _ in range(5)))  # in one batch
+        await run_out(postgres_address)
+        await remember(8)  # nobody else has it yet
+        await database.leases.acquire("background", "b", 60)
+        with pytest.raises(LeaseTaken, match="another process has taken the lease background"):
+            await remember(9)
+        assert await database.cursor("log of orders") == 8
+
+
+async def test_others_of_its_batch_are_stored_when_one_is_refused(postgres_address: Address) -> None:
+    async def publish(unit: Unit) -> None:
+        await unit.append([noted(1)])
+
+    async def remember(unit: Unit) -> None:
+        await unit.save_cursor("log of orders", 9)
+
+    async with opened_on_postgres(postgres_address, alone=False) as database:
+        database.act_for(await database.leases.acquire("background", "a", 60))
+        await run_out(postgres_address)
+        await database.leases.acquire("background", "b", 60)
+        results = await asyncio.gather(
+            database.perform(publish, Scope("a handler")),
+            database.perform(remember, Scope("cursor")),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in results] == [type(None), LeaseTaken]
+        assert await database.log_head() == 1
+
+
+async def test_the_lease_cannot_be_taken_in_the_middle_of_what_it_allows(postgres_address: Address) -> None:
+    async with opened_on_postgres(postgres_address, alone=False) as database:
+        lease = await database.leases.acquire("background", "a", 60)
+        assert lease is not None
+        await run_out(postgres_address)
+        holder = await asyncpg.connect(postgres_address.url)
+        transaction = holder.transaction()
+        await transaction.start()
+        await holder.execute("select insula_fence($1, $2)", lease.name, lease.token)
+        taking = asyncio.create_task(database.leases.acquire("background", "b", 60))
+        done, _ = await asyncio.wait([taking], timeout=0.2)
+        assert not done
+        await transaction.commit()
+        assert (await taking).token == lease.token + 1  # type: ignore[union-attr]
+        await holder.close()

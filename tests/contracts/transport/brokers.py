@@ -7,12 +7,17 @@ from typing import Protocol
 
 from nats import connect
 
+from insula.adapters.kafka.transport import KafkaTransport
 from insula.adapters.memory.transport import MemoryBroker, MemoryTransport
 from insula.adapters.nats.transport import NatsTransport
+from insula.messages import from_cloudevent
 from insula.messaging.transport import Transport
 from insula.runtime.local.nats import LocalNats
+from support.kafka import MockKafka
 
 _numbers = count()
+QUICK_KAFKA = {"fetch.wait.max.ms": 10}
+"""The mock cluster answers who waits for messages only when that time is over."""
 
 
 class Broker(Protocol):
@@ -85,3 +90,34 @@ class NatsInTest:
     async def forget(self, source: str) -> None:
         async with await connect(self._server.url) as client:
             await client.jetstream().delete_stream(f"{self._prefix}-{source}")
+
+
+class KafkaInTest:
+    """Kafka: a prefix of its own on a mock cluster that may be shared."""
+
+    def __init__(self, cluster: MockKafka, partitions: int) -> None:
+        self._cluster = cluster
+        self._partitions = partitions
+        self._prefix = f"test{next(_numbers)}"
+
+    def transport(self) -> Transport:
+        return KafkaTransport(
+            self._cluster.url, prefix=self._prefix, partitions=self._partitions, timeout_seconds=3, settings=QUICK_KAFKA
+        )
+
+    def stop(self) -> None:
+        self._cluster.stop()
+
+    def start(self) -> None:
+        self._cluster.start()
+
+    async def lose(self, source: str, message_id: str) -> None:
+        """Kafka loses no single message, only what is too old: that one, and all before it."""
+        topic = f"{self._prefix}-{source}"
+        for partition in range(self._partitions):
+            for offset, content in self._cluster.stored(topic, partition):
+                if from_cloudevent(content).id == message_id:
+                    self._cluster.expire(topic, partition, offset + 1)
+
+    async def forget(self, source: str) -> None:
+        self._cluster.delete(f"{self._prefix}-{source}")

@@ -61,6 +61,8 @@ class NatsConnection:
         self._trouble: list[BaseException] = []
         self._asking: set[asyncio.Future[Any]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
+        self._losing: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        self._was_lost = False
         self.on_lost: list[Callable[[], None]] = []
         """Called when the connection is gone: what was under way gets no answer."""
 
@@ -76,7 +78,10 @@ class NatsConnection:
             return client
         async with self._connecting:
             if self._client is None or not self._client.is_connected:
+                await self._losing()  # the client may not have told it yet
                 self._client = await self._connected()
+                if self._was_lost:
+                    _log.info("%s: connected again", self.address)
             return self._client
 
     async def jetstream(self) -> JetStreamContext:
@@ -87,7 +92,7 @@ class NatsConnection:
         """A new client; one round through the servers is enough to know that none can be used now."""
         self._trouble.clear()
         client, failed = Client(), asyncio.Event()
-        gone = self._gone(client)
+        self._losing = gone = self._gone(client)
 
         async def note(error: Exception) -> None:
             self._note(error)
@@ -188,7 +193,7 @@ class NatsConnection:
                 return
             told = True
             if self._client is client:  # else it is hung up by us, or was never there
-                self._client = None
+                self._client, self._was_lost = None, True
                 _log.warning("%s: the connection was lost; connecting again", self.address)
                 leaving = asyncio.get_running_loop().create_task(self._give_up(client))
                 self._leaving.add(leaving)
@@ -215,6 +220,10 @@ class NatsConnection:
             if client.is_connected:
                 await client.flush(timeout=1)
         await self._give_up(client)  # one that breaks in this moment as well
+
+
+async def _nothing() -> None:
+    """There was no connection yet that could have been lost."""
 
 
 def _cancellations() -> int:

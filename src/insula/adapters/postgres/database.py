@@ -22,19 +22,24 @@ from insula.adapters.postgres.leases import PostgresLeases
 from insula.adapters.postgres.line import Line
 from insula.adapters.postgres.link import Link
 from insula.adapters.postgres.migrate import migrate
+from insula.adapters.postgres.moving import RIVALS, PostgresSide, claim
 from insula.adapters.postgres.pool import Pool
 from insula.adapters.postgres.queries import Queries
 from insula.adapters.postgres.reader import Reader
+from insula.adapters.postgres.replica import ReplicaReader
 from insula.adapters.postgres.schema import create_missing
+from insula.adapters.postgres.tables import Operation, fence
 from insula.adapters.postgres.unit import CommitLost, Conflicted, ErrorHidden, Parts, PostgresUnit
 from insula.adapters.postgres.waiting import guarded
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure, Rejection
-from insula.store.database import Duplicate, Scope, Unit
+from insula.store.database import Database, Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.handler_threads import HandlerThreads
+from insula.store.lease import Lease
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
-from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
+from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
+from insula.store.succession import Succession
 from insula.store.thread_unit import ThreadUnit
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork, executable
 
@@ -57,7 +62,8 @@ class PostgresDatabase(Queries):
     `isolation` of handlers' transactions (default "serializable": those that collide run again);
     `busy_timeout_seconds`, how long a unit waits for a free connection or a lock (default 5); `query_timeout_seconds`,
     after which a statement is stopped (default 30); `owners`, table -> module, of tables that lie elsewhere, for
-    errors; `alone`, False to let other processes of the same module open it too.
+    errors; `alone`, False to let other processes of the same module open it too; `replica`, the address of a copy that
+    the server keeps, from which the handlers of queries read (default: from the server itself).
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class PostgresDatabase(Queries):
         query_timeout_seconds: float = 30,
         owners: Mapping[str, str] | None = None,
         alone: bool = True,
+        replica: Address | None = None,
     ) -> None:
         self._name = name
         self._address = address
@@ -95,9 +102,12 @@ class PostgresDatabase(Queries):
         self._units = pool(self._connect, max(1, connections - readers - 2))
         self._readers = pool(partial(self._connect, default_transaction_read_only="on"), readers)
         self._writers = pool(self._connect, 1)
+        self._replicas = None if replica is None else pool(partial(self._connect_to, replica), readers)
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)
         self.leases = PostgresLeases(self._units, name)
+        self._fence: Operation | None = None
+        self._succession = Succession(name)
 
     @property
     def name(self) -> str:
@@ -112,6 +122,10 @@ class PostgresDatabase(Queries):
     async def _connect(self, **settings: str) -> asyncpg.Connection:
         return await self._address.connect(f"insula {self._name} {os.getpid()}", {**self._settings, **settings})
 
+    async def _connect_to(self, replica: Address) -> asyncpg.Connection:
+        settings = {**self._settings, "default_transaction_read_only": "on"}
+        return await replica.connect(f"insula {self._name} {os.getpid()} queries", settings)
+
     async def start(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
         """Claim the database, apply migrations, or without any make the declared tables that are missing.
 
@@ -119,9 +133,13 @@ class PostgresDatabase(Queries):
         existing table lacks a declared column, `AlreadyOpen`.
         """
         self._reader = Reader(self._readers, self._name, self._owners)
+        self._queries: Reader | ReplicaReader = self._reader
+        if self._replicas is not None:
+            replica = Reader(self._replicas, self._name, self._owners)
+            self._queries = ReplicaReader(replica, self._reader, self._name, self._clock)
         self._parts = Parts(
             self._units, self._reader, self._group, Line(), self._clock,
-            f"begin isolation level {self._isolation}", self._committed,
+            f"begin isolation level {self._isolation}", self._committed, lambda: self._fence,
         )  # fmt: skip
         try:
             await self._keeper.start()
@@ -163,6 +181,10 @@ class PostgresDatabase(Queries):
         for listener in self._listeners:
             listener(types)
 
+    def act_for(self, lease: Lease | None) -> None:
+        """From now on store what only the holder of a lease may store for this one, until somebody else takes it."""
+        self._fence = None if lease is None else fence(lease.name, lease.token)
+
     def on_append(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call `listener` with the types appended, after they have their positions."""
         self._listeners.append(listener)
@@ -173,7 +195,7 @@ class PostgresDatabase(Queries):
         def run(unit: PostgresUnit) -> Awaitable[Value]:
             return guarded(body(unit), unit, scope.place)  # type: ignore[arg-type]  # bodies are coroutines
 
-        return self._until_durable(run, scope)
+        return self._until_durable(run, scope, body)
 
     async def perform_in_thread(self, body: Callable[[SyncUnitOfWork], Value], scope: Scope) -> Value:
         """Run a synchronous `body` on a worker thread as one unit of work.
@@ -191,14 +213,16 @@ class PostgresDatabase(Queries):
         async def run(unit: PostgresUnit) -> Value:
             return await self._threads.until_over(self._threads.begin(work, unit, scope.place))
 
-        ending = loop.create_task(self._until_durable(run, scope))
+        ending = loop.create_task(self._until_durable(run, scope, body, on_thread=True))
         try:
             return await self._threads.or_leave(ending)
         except asyncio.CancelledError:
             ending.cancel()
             raise
 
-    async def _until_durable(self, run: Run, scope: Scope, *, in_line: bool = False) -> Any:
+    async def _until_durable(
+        self, run: Run, scope: Scope, body: Any, *, on_thread: bool = False, in_line: bool = False
+    ) -> Any:
         stale = 0
         for _ in range(RUNS_BEFORE_GIVING_UP):
             if self._keeper.refused is not None:
@@ -210,13 +234,15 @@ class PostgresDatabase(Queries):
                 value, refusal, durable = await self._attempt(run, unit)
                 if durable is not None:
                     await durable
+            except Moved:
+                return await self._succession.perform(body, scope, on_thread=on_thread)
             except (UnitSignal, Exception) as error:
                 if not self._again(error, scope):
                     raise
                 stale += isinstance(error, PeekStale)
                 if stale == STALE_RUNS_BEFORE_QUEUEING and not in_line:
                     async with self._outrun:
-                        return await self._until_durable(run, scope, in_line=True)
+                        return await self._until_durable(run, scope, body, on_thread=on_thread, in_line=True)
                 continue
             if refusal is not None:
                 raise refusal
@@ -266,11 +292,11 @@ class PostgresDatabase(Queries):
 
     def reading(self, place: str) -> UnitOfWork:
         """A read-only unit of work for the handler of a query."""
-        return QueryUnit(self._reader, place)
+        return QueryUnit(self._queries, place)
 
     async def read_in_thread(self, body: Callable[[SyncUnitOfWork], Value], place: str) -> Value:
         """Run the synchronous handler of a query on a worker thread."""
-        unit = SyncQueryUnit(self._reader, place)
+        unit = SyncQueryUnit(self._queries, place)
         return await self._threads.or_leave(self._threads.begin(body, unit, place))
 
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
@@ -298,12 +324,34 @@ class PostgresDatabase(Queries):
         self._units.give(link)
         return deleted
 
+    def _pools(self) -> list[Pool]:
+        return [pool for pool in (self._units, self._readers, self._writers, self._replicas) if pool is not None]
+
+    async def claim(self, identifier: str) -> bool:
+        """Mark an empty database, before `start`, as the target of an extraction; False when it was marked before."""
+        try:
+            return await claim(self._connect, str(self._address), identifier)
+        except Exception as error:
+            raise self._address.explained(error) or error from error
+
+    async def rivals(self) -> Sequence[str]:
+        """The other processes that have the database open."""
+        return [row[0] for row in await self._reader.fetch(RIVALS, f"insula {self._name} %", os.getpid())]
+
+    def side(self) -> PostgresSide:
+        """This database as one end of an extraction."""
+        return PostgresSide(partial(self._connect, statement_timeout="0"), self._name)
+
+    def succeed(self, successor: Database | None) -> None:
+        """Let another database do what this one, which is out of use, may not; None when it is in use again."""
+        self._succession.settle(successor)
+
     def let_go(self) -> None:
         """Drop every connection at once, as the end of the process would: what is not committed is rolled back."""
         self._started = False
         self._group.let_go()
         self._keeper.let_go()
-        for pool in (self._units, self._readers, self._writers):
+        for pool in self._pools():
             pool.let_go()
 
     async def close(self) -> None:
@@ -312,7 +360,7 @@ class PostgresDatabase(Queries):
             self._started = False
             await self._threads.ended()
             await self._group.close()
-            for pool in (self._units, self._readers, self._writers):
+            for pool in self._pools():
                 await pool.close()
             await self._keeper.close()
         self._threads.close()

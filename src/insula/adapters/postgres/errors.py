@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 
 from insula.kernel.errors import Failure, StorageFull, Unavailable
-from insula.store.errors import TableMissing, ValueOutOfRange
+from insula.store.errors import LeaseTaken, TableMissing, ValueOutOfRange
 
 _CONFLICTS = frozenset(("40001", "40P01"))
 _DENIED = "42501"
@@ -22,6 +22,9 @@ _FULL = frozenset(("53100",))
 _OUT_OF_RANGE = frozenset(("22003", "22021", "22P05"))
 # Shut down, crashed, not yet there, too many connections, an I/O error of the server's.
 _GONE = frozenset(("57P01", "57P02", "57P03", "57P05", "53300", "58030"))
+_LEASE_TAKEN = "IN001"
+MOVED = "IN002"
+"""How a database that is out of use refuses whoever would write."""
 _REFUSED = frozenset(("28P01", "28000"))
 
 _NO_SUCH = re.compile(r'relation "(?:\w+\.)?([^"]+)" does not exist')
@@ -50,6 +53,11 @@ def is_the_databases(error: BaseException) -> bool:
 def is_conflict(error: BaseException) -> bool:
     """Whether the same unit may get through when it runs again."""
     return state_of(error) in _CONFLICTS or isinstance(original(error), asyncpg.InvalidCachedStatementError)
+
+
+def is_moved(error: BaseException) -> bool:
+    """Whether the module's data lies elsewhere by now."""
+    return state_of(error) == MOVED
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -83,6 +91,8 @@ def failure_of(error: BaseException, place: str) -> Failure | None:
         return Unavailable(f"{place}: the database does not answer ({reason}); it is tried again", retry_after=1.0)
     if is_refused(error):
         return Unavailable(f"{place}: the database refuses the credentials ({reason})", retry_after=1.0)
+    if state == _LEASE_TAKEN:
+        return LeaseTaken(f"{place}: {reason}; nothing of it is stored, it is that one's work now")
     if state in _FULL:
         return StorageFull(f"{place}: the database's disk is full ({reason}); free space, nothing accepted is lost")
     if state == _LOCKED:

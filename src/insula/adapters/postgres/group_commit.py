@@ -13,12 +13,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from insula.adapters.postgres.errors import failure_of, is_lost
+from insula.adapters.postgres.errors import failure_of, is_lost, is_moved
 from insula.adapters.postgres.link import Link
 from insula.adapters.postgres.pool import Pool
 from insula.adapters.postgres.tables import (
     ANSWERED,
     APPEND,
+    FENCE,
     MARKS,
     Operation,
     answer_of,
@@ -30,6 +31,7 @@ from insula.kernel.errors import Failure
 from insula.messages import Envelope
 from insula.store.database import Answer, Duplicate, Mark, Outcome
 from insula.store.log import TIMER_SAVED
+from insula.store.signals import Moved
 
 UNITS_AT_ONCE = 512
 
@@ -168,6 +170,11 @@ class GroupCommit:
         return None
 
     async def _failed(self, batch: Sequence[Write], error: Exception, *, uncertain: bool) -> Exception | None:
+        if is_moved(error):  # there is nothing left to number either
+            self._unnumbered = False
+            self._settle(None)
+            _fail(batch, Moved())
+            return None
         failure = failure_of(error, self._database) or Failure(f"{self._database}: not stored: {error}")
         if is_lost(error):
             _fail(batch, CommitFailed(failure, uncertain=uncertain))
@@ -227,9 +234,14 @@ class _Attempt:
         await connection.execute("begin")
         duplicates = await self._mark(link, clock)
         fresh = [write for write in self._batch if id(write) not in duplicates]
+        fenced: Operation | None = None
         for write in fresh:
             for operation in write.operations:
+                if operation == fenced:
+                    continue  # it holds until the commit
                 await connection.execute(operation.sql, *operation.arguments)
+                if operation.sql == FENCE:
+                    fenced = operation
         appended, head = await self._append(link, fresh)
         self.uncertain = True
         await connection.execute("commit")
@@ -265,12 +277,12 @@ class _Attempt:
         return appended, head
 
 
-def _fail(writes: Sequence[Write], error: Exception) -> None:
+def _fail(writes: Sequence[Write], error: BaseException) -> None:
     for write in writes:
         _tell(write, error)
 
 
-def _tell(write: Write, error: Exception) -> None:
+def _tell(write: Write, error: BaseException) -> None:
     if not write.durable.done():
         write.durable.set_exception(error)
         write.durable.exception()  # a caller that has left does not hear of it

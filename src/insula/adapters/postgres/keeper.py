@@ -34,6 +34,8 @@ _TRIES = 40
 _TRY_AGAIN_SECONDS = 0.1
 _NOTIFY_AFTER_SECONDS = 0.05
 _LOOK_SECONDS = 1.0
+_UNHEARD_SECONDS = 20.0
+"""After which the log may have grown without a word: a process that dies tells nobody of its last commit."""
 
 
 class Keeper:
@@ -99,10 +101,13 @@ class Keeper:
             waiting = asyncio.ensure_future(self._grown.wait())
             losing = asyncio.ensure_future(self._lost.wait())
             try:
-                await asyncio.wait((waiting, losing), return_when=asyncio.FIRST_COMPLETED)
+                limit = None if self._alone else _UNHEARD_SECONDS
+                done, _ = await asyncio.wait((waiting, losing), return_when=asyncio.FIRST_COMPLETED, timeout=limit)
             finally:
                 waiting.cancel()
                 losing.cancel()
+            if not done:
+                self._on_grown(frozenset())
             if self._grown.is_set():
                 await asyncio.sleep(_NOTIFY_AFTER_SECONDS)
                 await self._notify()

@@ -50,12 +50,19 @@ _CLOSE = (
     "insert into insula_inbox values ($1, $2, $3, $4, $5, $6, '', $7) on conflict (consumer, message_id) do nothing"
 )
 
+FENCE = "select insula_fence($1, $2)"
+
 
 class Operation(NamedTuple):
     """One statement of the framework's, to be run in whichever transaction the unit ends up in."""
 
     sql: str
     arguments: tuple[Any, ...]
+
+
+def fence(name: str, token: int) -> Operation:
+    """Let the transaction fail when somebody else has taken a lease since."""
+    return Operation(FENCE, (name, token))
 
 
 def mark_row(mark: Mark, now: datetime) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Executable, Row
 
 from insula.adapters.postgres import tables
-from insula.adapters.postgres.errors import failure_of, is_conflict, is_lost
+from insula.adapters.postgres.errors import failure_of, is_conflict, is_lost, is_moved
 from insula.adapters.postgres.group_commit import GroupCommit, Write
 from insula.adapters.postgres.line import Line
 from insula.adapters.postgres.link import Link, outside
@@ -27,7 +27,7 @@ from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Tim
 from insula.store.errors import ForeignAwait, StatementDenied
 from insula.store.handler_unit import HandlerUnit
 from insula.store.log import TIMER_SAVED
-from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
+from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
 from insula.store.unit_of_work import Parameters
 
 _SAVE = "savepoint insula_statement"
@@ -52,9 +52,17 @@ class CommitLost(Exception):
         self.cause = cause
 
 
+def _no_fence() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a module's units share. Parameters: `begin`, the statement that opens a transaction."""
+    """What a module's units share.
+
+    Parameters: `begin`, the statement that opens a transaction; `fence`, tells what to put before each change of what
+    only the holder of the module's lease may change; None when no lease is held.
+    """
 
     pool: Pool
     reader: Reader
@@ -63,6 +71,7 @@ class Parts:
     clock: Clock
     begin: str
     committed: Callable[[set[str]], None]
+    fence: Callable[[], tables.Operation | None] = _no_fence
 
 
 class PostgresUnit(HandlerUnit):
@@ -185,6 +194,8 @@ class PostgresUnit(HandlerUnit):
         """What ends the run for an error of the server's; the error itself where the handler may know what to do."""
         if is_conflict(error):
             return self._end(Conflicted(str(error)))
+        if is_moved(error):
+            return self._end(Moved())
         failure = failure_of(error, self._scope.place)
         if failure is not None and is_lost(error):
             return self._end(failure)
@@ -320,6 +331,13 @@ class PostgresUnit(HandlerUnit):
             raise self.ended
         self._later.extend(operations)
 
+    async def _do_as_holder(self, *operations: tables.Operation) -> None:
+        """The same for what one process of the module does at a time: it must not be done by one that was late."""
+        fence = self._parts.fence()
+        if fence is not None and fence not in self._later:
+            await self._do(fence)
+        await self._do(*operations)
+
     async def _do_later(self) -> None:
         operations, self._later = self._later, []
         for each in operations:
@@ -336,27 +354,27 @@ class PostgresUnit(HandlerUnit):
 
     async def park(self, consumer: str, envelope: Envelope, *, attempts: int, due: datetime, error: str) -> None:
         """Set a message aside."""
-        await self._do(tables.park(consumer, envelope, attempts, due, error, self._parts.clock.now()))
+        await self._do_as_holder(tables.park(consumer, envelope, attempts, due, error, self._parts.clock.now()))
 
     async def repark(self, sequence: int, *, attempts: int, due: datetime, state: ParkedState, error: str) -> None:
         """Change when a parked message is tried again, or that it is not."""
-        await self._do(tables.repark(sequence, attempts, due, state, error))
+        await self._do_as_holder(tables.repark(sequence, attempts, due, state, error))
 
     async def bury(self, consumer: str, message_id: str) -> None:
         """Make a parked message a dead letter."""
-        await self._do(tables.bury(consumer, message_id))
+        await self._do_as_holder(tables.bury(consumer, message_id))
 
     async def rename_consumer(self, before: str, after: str) -> None:
         """Hand marks and parked messages of one consumer to another."""
-        await self._do(*tables.rename_consumer(before, after))
+        await self._do_as_holder(*tables.rename_consumer(before, after))
 
     async def unpark(self, sequence: int) -> None:
         """Forget a parked message."""
-        await self._do(tables.unpark(sequence))
+        await self._do_as_holder(tables.unpark(sequence))
 
     async def save_cursor(self, name: str, position: int) -> None:
         """Remember how far a reader of a log has come."""
-        await self._do(tables.save_cursor(name, position))
+        await self._do_as_holder(tables.save_cursor(name, position))
 
     async def save_timers(self, timers: Sequence[Timer]) -> None:
         """Insert or replace timers."""
@@ -365,7 +383,7 @@ class PostgresUnit(HandlerUnit):
 
     async def remove_timers(self, identifiers: Collection[str]) -> None:
         """Delete timers."""
-        await self._do(tables.remove_timers(identifiers))
+        await self._do_as_holder(tables.remove_timers(identifiers))
 
     async def close(self, mark: Mark, outcome: Outcome) -> None:
         """Mark a message as ended without its handler."""

@@ -91,9 +91,11 @@ class Connection(sqlite3.Connection):
         """Really close."""
         super().close()
 
-    def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        """The authorizer callback: what user SQL may prepare."""
-        if not self.user_code:
+    def authorize(
+        self, action: int, first: str | None, second: str | None, _: str | None = None, trigger: str | None = None
+    ) -> int:
+        """The authorizer callback: what user SQL may prepare, and what it sets off."""
+        if not self.user_code or (trigger is not None and trigger.startswith(RESERVED_TABLES)):
             return sqlite3.SQLITE_OK
         if action in _TRANSACTION_CONTROL:
             self.denied = "transaction control and ATTACH belong to the unit of work; remove the statement"

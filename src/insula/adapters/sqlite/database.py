@@ -17,6 +17,7 @@ from insula.adapters.sqlite.errors import machine_failure, table_missing
 from insula.adapters.sqlite.faults import columns_of, missing_columns
 from insula.adapters.sqlite.lock import FileLock
 from insula.adapters.sqlite.migrate import migrate
+from insula.adapters.sqlite.moving import SqliteSide, claim
 from insula.adapters.sqlite.queries import Queries
 from insula.adapters.sqlite.reader import Reader
 from insula.adapters.sqlite.tables import BookKeeping
@@ -24,12 +25,13 @@ from insula.adapters.sqlite.unit import SqliteUnit
 from insula.adapters.sqlite.writer import BatchLost, Writer
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError, Failure, Rejection
-from insula.store.database import Duplicate, Scope, Unit
+from insula.store.database import Database, Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.guard import guarded
 from insula.store.handler_threads import HandlerThreads
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
-from insula.store.signals import MarkedBefore, PeekStale, UnitSignal
+from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
+from insula.store.succession import Succession
 from insula.store.thread_unit import ThreadUnit
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork, executable
 
@@ -87,6 +89,7 @@ class SqliteDatabase(Queries):
         self._committer = committer or CommitThread(f"insula-commit-{name}", clock)
         self._inline = not threads
         self._threads = HandlerThreads(f"insula-{name}")
+        self._succession = Succession(name)
 
     @property
     def name(self) -> str:
@@ -145,7 +148,7 @@ class SqliteDatabase(Queries):
         def run(unit: SqliteUnit) -> Awaitable[Value]:
             return guarded(body(unit), unit, scope.place)  # type: ignore[arg-type]  # bodies are coroutines
 
-        return self._until_durable(run, scope)
+        return self._until_durable(run, scope, body)
 
     async def perform_in_thread(self, body: Callable[[SyncUnitOfWork], Value], scope: Scope) -> Value:
         """Run a synchronous `body` on a worker thread as one unit of work.
@@ -166,14 +169,16 @@ class SqliteDatabase(Queries):
                 return work(unit)
             return await self._threads.until_over(self._threads.begin(work, unit, scope.place))
 
-        ending = loop.create_task(self._until_durable(run, scope))
+        ending = loop.create_task(self._until_durable(run, scope, body, on_thread=True))
         try:
             return await self._threads.or_leave(ending)
         except asyncio.CancelledError:
             ending.cancel()
             raise
 
-    async def _until_durable(self, run: Run, scope: Scope, *, in_line: bool = False) -> Any:
+    async def _until_durable(
+        self, run: Run, scope: Scope, body: Any, *, on_thread: bool = False, in_line: bool = False
+    ) -> Any:
         alone, stale = False, 0
         for _ in range(RUNS_BEFORE_GIVING_UP):
             unit = self._fresh_unit(scope, alone=alone)
@@ -185,9 +190,11 @@ class SqliteDatabase(Queries):
                 stale += 1
                 if not in_line and stale == STALE_RUNS_BEFORE_QUEUEING:
                     async with self._alone_in_line:
-                        return await self._until_durable(run, scope, in_line=True)
+                        return await self._until_durable(run, scope, body, on_thread=on_thread, in_line=True)
                 await self._writer.settled()  # readers do not see the change before its batch is committed
                 continue
+            except Moved:
+                return await self._succession.perform(body, scope, on_thread=on_thread)
             except BatchLost as lost:
                 _raise_if_final(lost, scope, alone=alone)
                 alone = alone or lost.cause is not None
@@ -225,7 +232,7 @@ class SqliteDatabase(Queries):
             if unit.writing is not None and not unit.lost and not self._connection.in_transaction:
                 unit.lose(str(error), machine_failure(error, self._name))
             unit.abandon()
-            if isinstance(unit.ended, (PeekStale, Failure)) and unit.ended is not error and not left:
+            if isinstance(unit.ended, (PeekStale, Moved, Failure)) and unit.ended is not error and not left:
                 raise unit.ended from error
             raise
 
@@ -241,6 +248,22 @@ class SqliteDatabase(Queries):
     async def read(self, statement: Statement, parameters: Parameters = None) -> Sequence[Any]:
         """Rows of committed state."""
         return await self._reader.rows(executable(statement), parameters)
+
+    async def claim(self, identifier: str) -> bool:
+        """Mark an empty file, before `start`, as the target of one extraction; False when it was marked before."""
+        return claim(self._connection, self.location, identifier)
+
+    async def rivals(self) -> Sequence[str]:
+        """Nobody: the file has one process."""
+        return []
+
+    def side(self) -> SqliteSide:
+        """This file as one end of an extraction."""
+        return SqliteSide(self._path, self._name, self._writer)
+
+    def succeed(self, successor: Database | None) -> None:
+        """Let another database do what this one, which is out of use, may not; None when it is in use again."""
+        self._succession.settle(successor)
 
     def let_go(self) -> None:
         """Close the file at once, as the end of the process would: what is not committed is rolled back."""

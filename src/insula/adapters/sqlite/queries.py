@@ -17,6 +17,7 @@ from insula.adapters.sqlite.tables import (
     timer_of,
     timestamp,
 )  # fmt: skip
+from insula.adapters.sqlite.unit import SqliteUnit
 from insula.adapters.sqlite.writer import Writer
 from insula.messages import Envelope
 from insula.store.database import Answer, Mark, Parked, ParkedState, Scope, Timer, Unit
@@ -197,6 +198,8 @@ class Queries:
 
         async def body(unit: Unit) -> int:
             await unit.turn()
+            if not isinstance(unit, SqliteUnit):
+                return 0  # the data has moved meanwhile, and what is old there goes with the next round
             statement = self._writer.statement
             deleted, old = 0, {"before": timestamp(answers_before), "limit": limit}
             for source, position in marks.items():

@@ -21,7 +21,7 @@ from insula.store.database import Answer, Mark, Outcome, ParkedState, Scope, Tim
 from insula.store.errors import ForeignAwait, StatementDenied
 from insula.store.handler_unit import HandlerUnit
 from insula.store.log import TIMER_SAVED
-from insula.store.signals import MarkedBefore, PeekStale
+from insula.store.signals import MarkedBefore, Moved, PeekStale
 from insula.store.unit_of_work import Parameters
 
 _SAVE_UNIT = "savepoint insula_unit -- insula"
@@ -64,7 +64,11 @@ class SqliteUnit(HandlerUnit):
                 f"{self._scope.place}: the first statement ({place}) runs in a task of its own (gather, create_task); "
                 "a unit of work belongs to its handler: await one statement after the other"
             )
-        await self._writer.acquire(alone=self._alone)
+        try:
+            await self._writer.acquire(alone=self._alone)
+        except Moved as signal:
+            self.ended = signal
+            raise
         if self.ended is not None:  # meanwhile, which only a thread that outlives its handler can see
             self._writer.release(None)
             raise self.ended

@@ -20,8 +20,11 @@ from insula.adapters.sqlite.errors import machine_failure
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Failure
 from insula.store.database import Scope
+from insula.store.moving import MOVED_TO
+from insula.store.signals import Moved
 
 BEGIN = "begin immediate -- insula"
+_MOVED = f"select 1 from insula_meta where name = '{MOVED_TO}' -- insula"
 COMMIT = "commit -- insula"
 ROLLBACK = "rollback -- insula"
 
@@ -130,7 +133,7 @@ class Writer:
         while True:
             try:
                 self.statement(BEGIN)
-                return
+                break
             except sqlite3.Error as error:
                 failure = machine_failure(error, self._database)
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
@@ -138,6 +141,9 @@ class Writer:
                     raise failure or Failure(f"{self._database}: {error}") from error
             await self._clock.sleep(wait_seconds)
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+        if self.statement(_MOVED).fetchone() is not None:  # nothing may enter a file that is out of use
+            self.statement(ROLLBACK)
+            raise Moved
 
     def release(self, completed: Scope | None) -> asyncio.Future[None] | None:
         """Give the turn back. A completed unit gets the future that ends when its batch is durable, or lost.
@@ -150,7 +156,7 @@ class Writer:
         durable: asyncio.Future[None] | None = None
         lost = not self.connection.in_transaction
         if lost:
-            self._lose_batch()
+            self.lose_batch()
         elif completed is not None:
             durable = loop.create_future()
             self._members.append(durable)
@@ -173,8 +179,8 @@ class Writer:
             with suppress(BatchLost):
                 await over
 
-    def _lose_batch(self) -> None:
-        """The transaction has ended under the unit that held the turn: its finished neighbours run again."""
+    def lose_batch(self) -> None:
+        """The transaction has ended before its commit began: the units that are finished in it run again."""
         self.appended.clear()
         self._alone = False
         members, self._members, self._units = self._members, [], []

@@ -118,7 +118,7 @@ def no_outbox() -> Change:
 
     def tell(origin: SimulatedProcess, network: Network, envelope: Envelope) -> None:
         for module, (there, receiver) in subscribers.items():
-            if envelope.type not in receiver.types or not network.service_of[module].ready:
+            if envelope.type not in receiver.types or not any(each.ready for each in network.services_of[module]):
                 continue
             if not network.splits(origin.name, there.name):
                 label = message_label(envelope, origin.world.aliases)

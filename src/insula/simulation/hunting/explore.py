@@ -217,6 +217,7 @@ def simulate(
     first_seed: int = 0,
     every_single_fault: bool = True,
     topology: Topology = "apart",
+    replicas: Mapping[str, int] | None = None,
     ports: Mapping[type, Callable[[], Any]] | None = None,
     refusals: Mapping[type, Sequence[Exception]] | None = None,
     faults: Mapping[str, float] | None = None,
@@ -232,14 +233,15 @@ def simulate(
     """
     if isinstance(system, Simulation):
         check_nothing_beside(
-            workload=workload, invariants=invariants, setup=setup, topology=topology != "apart", ports=ports,
-            refusals=refusals, faults=faults, configuration=configuration, dead_letters_allowed=dead_letters_allowed,
+            workload=workload, invariants=invariants, setup=setup, topology=topology != "apart", replicas=replicas,
+            ports=ports, refusals=refusals, faults=faults, configuration=configuration,
+            dead_letters_allowed=dead_letters_allowed,
         )  # fmt: skip
         simulation = system
     else:
         simulation = Simulation(
             system, workload, invariants, setup, topology, ports or {}, refusals or {}, faults or {},
-            configuration or Configuration(), dead_letters_allowed,
+            configuration or Configuration(), dead_letters_allowed, replicas or {},
         )  # fmt: skip
     report = explore(
         simulation, seeds=seeds, first_seed=first_seed, every_single_fault=every_single_fault, most_failures=1,

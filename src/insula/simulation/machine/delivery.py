@@ -27,6 +27,7 @@ class Delivery:
         self._receiver = receiver
         self._tails: dict[str, asyncio.Future[None]] = {}
         self._missing: dict[str, str] = {}
+        self._lease: object = None
 
     async def __call__(self, envelope: Envelope) -> None:
         """Deliver after what came before under the same key; fail with it, or its successor would overtake it."""
@@ -39,6 +40,7 @@ class Delivery:
         try:
             if before is not None:
                 await asyncio.shield(before)
+            self._begin_again()
             # The sender may have sent this one before it learns of the loss, so the key waits for the lost one itself.
             if self._missing.get(key, envelope.id) != envelope.id:
                 raise MessageLost(f"{envelope.type} {envelope.id}: one before it was lost")
@@ -49,6 +51,13 @@ class Delivery:
             done.set_result(None)
             if self._tails.get(key) is done:
                 del self._tails[key]
+
+    def _begin_again(self) -> None:
+        """Forget what was lost under another lease: another process may have taken it meanwhile."""
+        lease = getattr(self._receiver.database, "acts_for", None)
+        if lease != self._lease:
+            self._lease = lease
+            self._missing.clear()
 
     async def _deliver(self, envelope: Envelope) -> None:
         process, world, module = self._process, self._process.world, self._receiver.module

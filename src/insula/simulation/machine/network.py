@@ -44,10 +44,10 @@ class Reachable(Protocol):
 
 
 class Network:
-    """Carries requests from one service to another. `service_of` says where each module runs."""
+    """Carries requests from one service to another. `services_of` says where each module runs: one, or its replicas."""
 
     def __init__(self, ground: Ground) -> None:
-        self.service_of: dict[str, Reachable] = {}
+        self.services_of: dict[str, list[Reachable]] = {}
         self._ground = ground
         self._split_until: dict[str, float] = {}
         self._listeners: list[tuple[str, SimulatedProcess, Appended]] = []
@@ -76,6 +76,14 @@ class Network:
         )  # fmt: skip
         self._split_until[pair] = now + seconds
         return True
+
+    def route(self, module: str, what: str, attempt: int = 0) -> Reachable:
+        """The service to ask: of replicas the one that a balancer chose, and with each further attempt the next."""
+        services = self.services_of[module]
+        if len(services) == 1:
+            return services[0]
+        first = int(self._ground.choices.uniform("route", what) * len(services))
+        return services[(first + attempt) % len(services)]
 
     async def request(
         self, origin: str, service: Reachable, what: str, action: Callable[[Any], Awaitable[Value]]
@@ -109,14 +117,17 @@ class Network:
             ground.record(origin, reset, what, choice=(reset, what), services=(other,))
             raise ConnectionLost(f"{what}: the connection was cut")
 
-    async def reached(self, origin: str, service: Reachable) -> None:
-        """Wait until a log of `service` can be read: a reader connects again until it is connected.
+    async def reached(self, origin: str, module: str) -> Reachable:
+        """Wait until the log of `module` can be read somewhere: a reader connects again until it is connected.
 
         Logs are read as soon as the databases are open. To cut such a connection would show nothing that a split does
         not show, and there are many of them, so they come and go without a word.
         """
         wait = _FIRST_WAIT_SECONDS
-        while not service.readable or _stands_still(service) or self.splits(origin, service.name):
+        while True:
+            for service in self.services_of[module]:
+                if service.readable and not _stands_still(service) and not self.splits(origin, service.name):
+                    return service
             await asyncio.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
 
@@ -191,8 +202,7 @@ class RemoteLog:
         return await (await self._database()).log_head()
 
     async def _database(self) -> Database:
-        service = self._network.service_of[self._module]
-        await self._network.reached(self._process.name, service)
+        service = await self._network.reached(self._process.name, self._module)
         return service.database(self._module)
 
     def on_append(self, listener: Appended) -> None:
@@ -216,7 +226,7 @@ class SimulatedNeighbours:
         ground, cls = self._process.world, type(message)
         label = f"{cls.__message_name__}[{alias(context.correlation_id, ground.aliases)}]"
         what = ground.choices.number(f"{self._process.name} asks {module}: {label}")
-        data, service = encode(message), self._network.service_of[module]
+        data, service = encode(message), self._network.route(module, what)
 
         async def answer(service: Reachable) -> Any:
             return await service.bus.deliver(decoder(cls)(data), context)

@@ -72,6 +72,7 @@ class SimulatedProcess:
         self.downtime_seconds = 1.0
         self.skew = 0.0
         self.on_death: list[Callable[[], None]] = []
+        self.on_pause: list[Callable[[], None]] = []
         self.clock = ProcessClock(self)
         self.randomness = SeededRandomness(f"{world.choices.seed}/{name}/{life}")
         self.context = contextvars.copy_context()

@@ -101,9 +101,9 @@ class _Drawing:
             cells[column] = _DOWN if name in self._down else _PAUSED if paused else _UP
         here = self._columns.get(each.where)
         other = self._columns.get(publisher or (each.services[0] if each.services else ""))
-        if each.kind == "partition" and len(each.services) == 2:
-            ends = [self._columns[name] for name in each.services]
-            _between(cells, ends[0], ends[1], "╌")
+        if each.kind == "partition":
+            ends = [self._columns[name] for name in each.services if name in self._columns]  # a database has no lane
+            _between(cells, ends[0], ends[-1], "╌")
             for column in ends:
                 cells[column] = "✗"
         elif here is not None:

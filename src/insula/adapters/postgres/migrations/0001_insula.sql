@@ -81,6 +81,17 @@ create table insula_meta (name text primary key, value text not null);
 
 -- The end of a unit with rows of its own. It holds its keys until its commit is over, so that rows of one key are
 -- taken from the sequence in the order of their commits. The locks are the last ones that the unit takes.
+-- Refuses what is done on the strength of a lease that somebody else has taken since. The lock lasts until the end of
+-- the transaction, so that nobody takes it in between.
+create function insula_fence(lease text, holding bigint) returns void language plpgsql as $$
+begin
+    perform 1 from insula_lease where name = lease and token = holding for share;
+    if not found then
+        raise exception 'another process has taken the lease %', lease using errcode = 'IN001';
+    end if;
+end
+$$;
+
 create function insula_stage(
   _ids text[], _kinds text[], _types text[], _versions integer[], _keys text[],
   _headers text[], _data text[], _times timestamptz[]

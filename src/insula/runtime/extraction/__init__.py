@@ -1,0 +1,1 @@
+"""Moves a module's database to another engine or place while the system runs."""

@@ -1,0 +1,215 @@
+"""Of several processes with the same modules one moves messages: the holder of a lease in each of their databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from insula.kernel.errors import Unavailable
+from insula.runtime.tenure import LEASE_SECONDS, Tenure
+from insula.store.lease import Lease
+from insula.testing import VirtualClock, virtual_time
+
+
+class SharedDatabase:
+    """Leases and the fence of one database, as all processes see them."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        self.lease: Lease | None = None
+        self.tokens = 0
+        self.away = False
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
+        self._answer()
+        if self.lease is not None and self.lease.until >= self.clock.now() and self.lease.holder != holder:
+            return None
+        self.tokens += 1
+        self.lease = Lease(name, holder, self.tokens, self.clock.now() + timedelta(seconds=seconds))
+        return self.lease
+
+    async def renew(self, lease: Lease, seconds: float) -> Lease | None:
+        self._answer()
+        if self.lease is None or self.lease.token != lease.token or self.lease.until < self.clock.now():
+            return None
+        self.lease = Lease(lease.name, lease.holder, lease.token, self.clock.now() + timedelta(seconds=seconds))
+        return self.lease
+
+    async def release(self, lease: Lease) -> None:
+        self._answer()
+        if self.lease is not None and self.lease.token == lease.token:
+            self.lease = None
+
+    def _answer(self) -> None:
+        if self.away:
+            raise Unavailable("the database does not answer")
+
+
+class Seen:
+    """One process's sight of a database."""
+
+    def __init__(self, database: SharedDatabase) -> None:
+        self.leases = database
+        self.acts_for: Lease | None = None
+
+    def act_for(self, lease: Lease | None) -> None:
+        self.acts_for = lease
+
+
+class Replica:
+    """A process, and whether it moves messages now."""
+
+    def __init__(self, name: str, databases: Mapping[str, SharedDatabase], clock: VirtualClock) -> None:
+        self.moves = False
+        self.times = 0
+        self.seen = {each: Seen(database) for each, database in databases.items()}
+        self.tenure = Tenure(self.seen, name, clock, self.begin, self.end)
+
+    async def begin(self) -> None:
+        self.moves, self.times = True, self.times + 1
+
+    async def end(self) -> None:
+        self.moves = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Until the end of the block, where it stops in an orderly way."""
+        self.task = asyncio.create_task(self.tenure.run())
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def crash(self) -> None:
+        """It ends without a word."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        self.moves = False
+
+    async def stop(self) -> None:
+        """It ends and gives back what it holds."""
+        await self.crash()
+        await self.tenure.release()
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    """A process of its own, in virtual time."""
+    with virtual_time() as clock:
+        yield clock
+
+
+@pytest.fixture
+def databases(clock: VirtualClock) -> dict[str, SharedDatabase]:
+    return {name: SharedDatabase(clock) for name in ("orders", "billing")}
+
+
+async def passing(clock: VirtualClock, seconds: float) -> None:
+    await clock.run(clock.sleep(seconds))
+
+
+async def test_one_of_two_moves_messages_and_the_other_follows_when_it_stops(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, second = Replica("one", databases, clock), Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        assert (first.moves, second.moves) == (True, False)
+        await passing(clock, 10 * LEASE_SECONDS)
+        assert (first.moves, first.times, second.times) == (True, 1, 0)
+        await first.stop()
+        await passing(clock, 2)
+        assert second.moves
+        assert {name: each.acts_for and each.acts_for.token for name, each in second.seen.items()} == {
+            name: database.tokens for name, database in databases.items()
+        }
+
+
+async def test_the_other_takes_over_from_one_that_is_not_heard_of_any_more(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, second = Replica("one", databases, clock), Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        await first.crash()
+        await passing(clock, LEASE_SECONDS / 2)
+        assert not second.moves
+        await passing(clock, LEASE_SECONDS)
+        assert second.moves
+
+
+async def test_one_that_is_started_again_under_its_name_need_not_wait(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, again = Replica("one", databases, clock), Replica("one", databases, clock)
+    async with second_begins_later(clock, first, again):
+        await first.crash()
+        await passing(clock, 1.1)
+        assert again.moves
+
+
+async def test_nobody_moves_messages_who_has_the_lease_of_one_database_only(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    elsewhere = await databases["orders"].acquire("background", "elsewhere", 100)
+    assert elsewhere is not None
+    first = Replica("one", databases, clock)
+    async with first.running():
+        await passing(clock, 50)
+        assert (first.moves, databases["billing"].lease) == (False, None)  # nor does it keep the other from anybody
+        await databases["orders"].release(elsewhere)
+        await passing(clock, 2)
+        assert first.moves
+
+
+async def test_one_that_cannot_renew_in_time_ends_before_another_can_begin(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock)
+    async with first.running():
+        await passing(clock, 1)
+        databases["billing"].away = True
+        until = databases["billing"].lease
+        assert until is not None
+        while first.moves:
+            await passing(clock, 0.25)
+        assert clock.now() <= until.until
+        databases["billing"].away = False
+        await passing(clock, 2 * LEASE_SECONDS)
+        assert (first.moves, first.times) == (True, 2)
+
+
+async def test_one_that_gives_way_lets_a_standby_take_over(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, second = Replica("one", databases, clock), Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        first.tenure.give_way()
+        await passing(clock, 2)
+        assert (first.moves, second.moves) == (False, True)
+        await passing(clock, 10 * LEASE_SECONDS)
+        assert (first.moves, second.moves) == (False, True)
+
+
+async def test_one_that_gives_way_in_vain_goes_on_and_asks_ever_more_rarely(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock)
+    async with first.running():
+        for _ in range(600):
+            await passing(clock, 1)
+            first.tenure.give_way()
+        assert first.moves
+        assert 3 <= first.times <= 6
+
+
+@asynccontextmanager
+async def second_begins_later(clock: VirtualClock, first: Replica, second: Replica) -> AsyncIterator[None]:
+    """Both run; the first has the leases."""
+    async with first.running():
+        await passing(clock, 0.5)
+        async with second.running():
+            await passing(clock, 2)
+            yield
