@@ -9,13 +9,13 @@ import sys
 from support.processes import environment_of
 
 PROCESS = """
-import signal, sys, threading, time
+import signal, sys, threading
 from insula.cli.running import end_with
 if "deaf" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 threading.Thread(target=end_with, args=(int(sys.argv[1]), 0.1), daemon=True).start()
 print("ready", flush=True)
-time.sleep(60)
+threading.Event().wait(60)
 """
 
 

@@ -23,11 +23,11 @@ def replica(address: Address, holder: str) -> Application:
 async def test_a_process_whose_work_has_ended_by_itself_lets_another_move_messages(postgres_address: Address) -> None:
     async with asyncio.timeout(20), replica(postgres_address, "first") as first:
         while not first.moves_messages:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.005)
         async with replica(postgres_address, "second") as second:
             first._running._tasks[0].cancel()
             while not second.moves_messages:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.005)
             assert (first.moves_messages, first.ready) == (False, False)
         while not (first.moves_messages and first.ready):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.005)
