@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -125,6 +126,61 @@ def test_nothing_outlives_it_however_it_ends() -> None:
         topology.kill()
         becomes([], lambda: [port for port in ports if answers(port)])
         topology.start()  # nothing that was left is in the way
+
+
+def test_what_an_earlier_one_left_is_not_taken_for_one_that_runs() -> None:
+    with up("apart", hello(free_ports(2))) as topology:
+        topology.kill()
+        left = topology.data / "servers" / "addresses.json"
+        told = json.loads(left.read_bytes())
+        left.write_text(json.dumps({**told, "pid": os.getpid()}))  # the number belongs to somebody else by now
+        topology.start()
+
+
+def test_one_that_is_refused_leaves_what_runs_alone(apart: RunningTopology) -> None:
+    told = apart.data / "servers" / "addresses.json"
+    before = told.read_bytes()
+    told.unlink()  # the other one has not got so far yet
+    try:
+        again = start_up(apart.data, hello(free_ports(2)), apart.folder / "again.toml")
+        _, errors = again.communicate(timeout=60)
+        assert (again.returncode, "runs here already" in " ".join(errors.split())) == (2, True), errors
+    finally:
+        told.write_bytes(before)
+
+
+def start_up(data: Path, configuration: str, file: Path) -> subprocess.Popen[str]:
+    """`insula up` of a configuration."""
+    file.write_text(configuration)
+    command = [sys.executable, "-m", "insula.cli", "up", "--topology", "apart", "--config", str(file)]
+    return subprocess.Popen(
+        [*command, "--directory", str(data)], cwd=file.parent, env=environment_of({}), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", ["data*/PG_VERSION", "log"])
+def test_a_signal_while_servers_start_leaves_none_behind_and_nothing_in_the_way(sign: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="insula-up-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        topology = RunningTopology(Path(folder), "apart", hello(free_ports(2)), {})
+        servers = topology.data / "servers"
+        starting = start_up(topology.data, topology.config.read_text(), topology.config)
+        while not any(file.stat().st_size for file in servers.glob(f"postgres/{sign}")):
+            assert starting.poll() is None
+            pause(0.001)
+        starting.send_signal(signal.SIGTERM)
+        starting.communicate(timeout=60)
+        becomes([], lambda: running_in(servers))
+        topology.start()
+        assert topology.stop() == 0
+
+
+def running_in(folder: Path) -> list[str]:
+    """What runs with a folder in its command line."""
+    return subprocess.run(
+        ["pgrep", "-f", str(folder)], capture_output=True, text=True, check=False
+    ).stdout.split()  # fmt: skip
 
 
 def answers(port: int) -> bool:

@@ -6,8 +6,10 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,12 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def runs(pid: int) -> bool:
+    """Whether that process exists and is more than an entry that nobody has looked at."""
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip() != "" and not found.stdout.startswith("Z")
 
 
 async def test_all_are_started_their_lines_told_and_all_drained_at_the_end(tmp_path: Path) -> None:
@@ -155,3 +163,31 @@ async def test_one_that_hangs_is_ended_and_started_again() -> None:
     await told.until(lambda _, line: line.startswith("is ready"), times=2)
     supervisor.stop()
     await running
+
+
+async def test_one_that_ends_again_and_again_before_it_is_ready_ends_everything_with_a_word(tmp_path: Path) -> None:
+    failing = program(tmp_path, "failing", "print('out of order', flush=True); raise SystemExit(1)")
+    async with asyncio.timeout(20):
+        with pytest.raises(NotStarted, match=r"failing was not ready within 1 s"):
+            await Supervisor([failing], Told(), ready_seconds=1).run()
+
+
+async def test_what_a_program_has_started_does_not_outlive_it_nor_keep_it_from_being_started_again(
+    tmp_path: Path,
+) -> None:
+    told = Told()
+    child = "import subprocess\nprint('child', subprocess.Popen(['sleep', '60']).pid, flush=True)\n"
+    supervisor = Supervisor([program(tmp_path, "one", child + SERVER)], told)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        left = int((await told.until(lambda _, line: line.startswith("child"))).split()[-1])
+        first = int((await told.until(lambda _, line: line.startswith("my id"))).split()[-1])
+        os.kill(first, signal.SIGKILL)
+        await told.until(lambda _, line: line.startswith("my id"), 2)
+        assert not runs(left)
+    finally:
+        supervisor.stop()
+        for line in [line for _, line in told.lines if line.startswith("child")]:
+            with suppress(ProcessLookupError):
+                os.kill(int(line.split()[-1]), signal.SIGKILL)
+        await running

@@ -23,6 +23,7 @@ class SharedDatabase:
         self.lease: Lease | None = None
         self.tokens = 0
         self.away = False
+        self.silent = False
 
     async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
         self._answer()
@@ -34,6 +35,8 @@ class SharedDatabase:
 
     async def renew(self, lease: Lease, seconds: float) -> Lease | None:
         self._answer()
+        if self.silent:
+            await asyncio.Event().wait()
         if self.lease is None or self.lease.token != lease.token or self.lease.until < self.clock.now():
             return None
         self.lease = Lease(lease.name, lease.holder, lease.token, self.clock.now() + timedelta(seconds=seconds))
@@ -63,13 +66,19 @@ class Seen:
 class Replica:
     """A process, and whether it moves messages now."""
 
-    def __init__(self, name: str, databases: Mapping[str, SharedDatabase], clock: VirtualClock) -> None:
+    def __init__(
+        self, name: str, databases: Mapping[str, SharedDatabase], clock: VirtualClock, *, begin_seconds: float = 0.0
+    ) -> None:
         self.moves = False
         self.times = 0
+        self.clock = clock
+        self.begin_seconds = begin_seconds
         self.seen = {each: Seen(database) for each, database in databases.items()}
         self.tenure = Tenure(self.seen, name, clock, self.begin, self.end)
 
     async def begin(self) -> None:
+        if self.begin_seconds:
+            await self.clock.sleep(self.begin_seconds)
         self.moves, self.times = True, self.times + 1
 
     async def end(self) -> None:
@@ -179,6 +188,88 @@ async def test_one_that_cannot_renew_in_time_ends_before_another_can_begin(
         databases["billing"].away = False
         await passing(clock, 2 * LEASE_SECONDS)
         assert (first.moves, first.times) == (True, 2)
+
+
+async def test_one_whose_renewal_is_not_answered_ends_before_another_can_begin(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock)
+    async with first.running():
+        await passing(clock, 1)
+        databases["billing"].silent = True
+        until = databases["billing"].lease
+        assert until is not None
+        while first.moves:
+            await passing(clock, 0.25)
+        assert clock.now() <= until.until
+        databases["billing"].silent = False
+        await passing(clock, 2 * LEASE_SECONDS)
+        assert (first.moves, first.times) == (True, 2)
+
+
+async def test_one_that_reaches_some_databases_only_does_not_keep_them_from_another(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    cut_off = SharedDatabase(clock)
+    cut_off.away = True
+    first = Replica("one", {**databases, "orders": cut_off}, clock)
+    second = Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        await passing(clock, LEASE_SECONDS)
+        assert (first.moves, second.moves) == (False, True)
+
+
+async def test_one_that_takes_long_to_begin_keeps_its_leases_meanwhile(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock, begin_seconds=3 * LEASE_SECONDS)
+    second = Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        await passing(clock, 5 * LEASE_SECONDS)
+        assert (first.moves, first.times, second.times) == (True, 1, 0)
+
+
+async def test_one_that_loses_its_leases_while_it_begins_does_not_go_on_with_it(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock, begin_seconds=3 * LEASE_SECONDS)
+    async with first.running():
+        await passing(clock, 1)
+        databases["orders"].lease = None
+        await databases["orders"].acquire("background", "elsewhere", 10 * LEASE_SECONDS)
+        await passing(clock, 5 * LEASE_SECONDS)
+        assert (first.moves, first.times) == (False, 0)
+
+
+async def test_two_of_one_name_do_not_take_the_leases_from_each_other_again_and_again(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, second = Replica("one", databases, clock), Replica("one", databases, clock)
+    async with second_begins_later(clock, first, second):
+        await passing(clock, 20 * LEASE_SECONDS)
+        assert (first.moves, first.times, second.moves, second.times) == (False, 1, True, 1)
+
+
+async def test_one_that_cannot_go_on_lets_a_standby_take_over_at_once(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first, second = Replica("one", databases, clock), Replica("two", databases, clock)
+    async with second_begins_later(clock, first, second):
+        first.tenure.give_up()
+        await passing(clock, 2)
+        assert (first.moves, second.moves) == (False, True)
+
+
+async def test_one_that_cannot_go_on_and_is_alone_begins_anew(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    first = Replica("one", databases, clock)
+    async with first.running():
+        await passing(clock, 1)
+        for _ in range(2):  # also where it has just given way in vain
+            first.tenure.give_up()
+            await passing(clock, 5)
+        assert (first.moves, first.times) == (True, 3)
 
 
 async def test_one_that_gives_way_lets_a_standby_take_over(

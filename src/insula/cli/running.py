@@ -19,10 +19,14 @@ from insula.boundaries import CheckUnavailable, crossings, policy_problems
 from insula.cli.options import Config, Directory, Host, Json, Only, Port, Target, Topology, configured
 from insula.cli.output import FAILED, explained, print_json, say
 from insula.cli.target import find_system
+from insula.kernel.clock import SystemClock
 from insula.kernel.errors import AssemblyError, ConfigurationError
 from insula.modules import Assembly
 from insula.runtime.configuration import load
 from insula.runtime.wiring import assembled, migration_problems
+
+_DRAIN_SECONDS = 30.0
+"""After so long a process ends whose supervisor has, however far its draining is."""
 
 Lifeline = Annotated[int | None, typer.Option(hidden=True)]
 
@@ -39,7 +43,7 @@ def run(
     Example: insula run shop.system:shop --topology services --only orders
     """
     if lifeline is not None:
-        threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+        threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
     configuration = configured(config, directory, host=host, port=port)
     system = find_system(target, configuration)
     _log_to_terminal()
@@ -61,10 +65,12 @@ def run(
     _run(serve_system(system, configuration, part=part, announce=say))
 
 
-def _end_with(lifeline: int) -> None:
+def end_with(lifeline: int, seconds: float = _DRAIN_SECONDS) -> None:
     """Stop this process when the one at the other end of the pipe has ended, however it ended."""
     os.read(lifeline, 1)  # nothing is ever written: it returns when the other end is closed
     os.kill(os.getpid(), signal.SIGTERM)
+    SystemClock().block(seconds)  # a handler may hold the event loop, which then hears of no signal
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _run(main: Any) -> None:

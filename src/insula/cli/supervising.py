@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.text import Text
@@ -16,10 +16,9 @@ from rich.text import Text
 from insula.cli.options import Config, Directory, Target, configured
 from insula.cli.output import explained, say
 from insula.cli.target import find_system
-from insula.kernel.errors import ConfigurationError
 from insula.modules import System
 from insula.runtime.configuration import Configuration
-from insula.runtime.local.addresses import Addresses
+from insula.runtime.local.addresses import Addresses, claimed, runs_already
 from insula.runtime.local.servers import LocalServers
 from insula.runtime.supervisor import Program, Supervisor
 from insula.runtime.topology import SERVICES, PlannedProcess, TopologyPlan, planned
@@ -28,6 +27,7 @@ Which = Annotated[str, typer.Option(help="A topology of insula.toml, or services
 
 _COLOURS = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_yellow")
 _READY_SECONDS = 60.0
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @explained
@@ -46,10 +46,7 @@ def up(
     place = Path(configuration.store.directory)
     running = Addresses.running(place)
     if running is not None:
-        raise ConfigurationError(
-            f"{place.absolute()}: `insula up` runs here already, as process {running.pid}; stop it, or name another "
-            "--directory"
-        )
+        raise runs_already(place, running.pid)
     printer = Printer([*(process.name for process in plan.processes), "postgres", "nats"])
     command = [sys.executable, "-m", "insula.cli", "run", *([target] if target else []), "--topology", topology]
     command += ["--directory", str(place), *(["--config", str(config)] if config else [])]
@@ -57,13 +54,20 @@ def up(
     supervisor = Supervisor(programs, printer, ready_seconds=_READY_SECONDS)
     supervisor.check()
     names = [module.name for module in system.modules]
-    servers = LocalServers(plan, names, place, printer, password_file=configuration.store.password_file)
-    try:
-        servers.start()
-        asyncio.run(_supervised(supervisor, servers, system, plan))
-    finally:
-        servers.stop()
+    with claimed(place):
+        servers = LocalServers(plan, names, place, printer, password_file=configuration.store.password_file)
+        for number in _STOPS:  # until the processes run, and know better: what has been started is stopped at once
+            signal.signal(number, _leave)
+        try:
+            servers.start()
+            asyncio.run(_supervised(supervisor, servers, system, plan))
+        finally:
+            servers.stop()
     say(f"{system.name} has stopped")
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _program(process: PlannedProcess, command: list[str], configuration: Configuration) -> Program:
@@ -82,7 +86,7 @@ async def _supervised(supervisor: Supervisor, servers: LocalServers, system: Sys
         say("stopping: every process finishes what is under way; Ctrl-C again ends all at once")
         supervisor.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _STOPS:
         asyncio.get_running_loop().add_signal_handler(number, stop)
     keeping = asyncio.create_task(servers.keep())
     first = plan.processes[0].url

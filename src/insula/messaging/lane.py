@@ -63,8 +63,11 @@ class Lane:
 
     @property
     def has_unremembered(self) -> bool:
-        """Whether something was taken that would come again after a crash."""
-        return any(entry.progress is Progress.TAKEN for entry in self._entries.values())
+        """Whether something has arrived that would come again after a crash: it may be marked, taken or not.
+
+        A consumer marks it before it counts as taken, and another one of the same message may not be able to take it.
+        """
+        return bool(self._entries or self._early)
 
     def arrive(self, delivery: Delivery) -> bool:
         """Take a delivery in. False when its message was taken long ago: it only needs to be acknowledged."""

@@ -26,6 +26,9 @@ WINDOW = 1024
 _REMEMBER_SECONDS = 0.02
 """How long what was taken waits for others, so that they are remembered in one commit."""
 
+REDELIVERY_SECONDS = 600.0
+"""After so long at the broker whatever an earlier run has taken without remembering it has come again."""
+
 _POLL_SECONDS = 20.0
 _FIRST_DELAY_SECONDS = 0.05
 _LONGEST_DELAY_SECONDS = 5.0
@@ -81,6 +84,7 @@ class Subscriber:
         self._settling: asyncio.Task[None] | None = None
         self._landing = False
         self._progress = 0
+        self._subscribed_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -89,10 +93,22 @@ class Subscriber:
 
     @property
     def saved(self) -> int:
-        """A position in the source's log: the marks of what was taken up to here are needed no more."""
+        """A position in the source's log up to which everything was taken that has arrived."""
         lanes = self._lanes.values()
         held = [lane.remembered or 0 for lane in lanes if lane.has_unremembered]
         return min(held) if held else max((lane.remembered or 0 for lane in lanes), default=0)
+
+    @property
+    def needless(self) -> int:
+        """A position in the source's log: the marks of what was taken up to here are needed no more.
+
+        An earlier run may have taken more of a partition than it remembered. It is not known how much until the broker
+        has delivered that again.
+        """
+        subscribed = self._subscribed_at
+        if subscribed is not None and self._clock.monotonic() - subscribed > REDELIVERY_SECONDS:
+            return self.saved
+        return min((lane.remembered or 0 for lane in self._lanes.values()), default=0)
 
     async def start(self) -> None:
         """Learn how far each partition was taken. The broker is not asked yet: a module starts without it.
@@ -120,6 +136,7 @@ class Subscriber:
         self.gaps, self._lanes = {}, {}
         self._mending, self._watched, self._passed = set(), set(), []
         self._unremembered, self._remember_at, self._landing = 0, None, False
+        self._subscribed_at = None
 
     async def _read_apart(self) -> None:
         """Remember that each partition is read by itself from now on."""
@@ -156,7 +173,7 @@ class Subscriber:
         subscription = await self._transport.subscribe(
             self.source, self.receiver.module, arrived=self._awake.set, window=WINDOW, begin=self._begin
         )
-        self._subscription = subscription
+        self._subscription, self._subscribed_at = subscription, self._clock.monotonic()
         try:
             while True:
                 self._awake.clear()
@@ -164,6 +181,7 @@ class Subscriber:
                 self._settle(subscription)
                 await self._awake.wait(self._seconds_to_wait())
         except Exception:
+            self._subscribed_at = None
             await self._settled()
             await subscription.close()
             raise

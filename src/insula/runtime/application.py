@@ -126,7 +126,12 @@ class Application:
         # Not `isinstance`: what is passed on to another database is no attribute of the class.
         leased = {name: each for name, each in wired.databases.items() if hasattr(each, "leases")}
         databases = cast("dict[str, LeasedDatabase]", leased)
-        self._tenure = Tenure(databases, holder, self.clock, background.begin, partial(background.end, 0.0))
+
+        async def begin() -> None:
+            await background.begin()
+            self.ready = True  # also where what was begun before has ended by itself
+
+        self._tenure = Tenure(databases, holder, self.clock, begin, partial(background.end, 0.0))
         for subscriber in wired.subscribers:
             subscriber.on_unknown = self._tenure.give_way
         loop = asyncio.get_running_loop()
@@ -134,6 +139,8 @@ class Application:
 
     def _unready(self) -> None:
         self.ready = False
+        if self._tenure is not None:
+            self._tenure.give_up()  # messages stand still here, and another process may move them
 
     @property
     def extractions(self) -> Extractions:

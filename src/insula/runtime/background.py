@@ -108,7 +108,7 @@ class Background:
         wired, store, now, deleted = self._wired, self._configuration.store, self._clock.now(), 0
         for name, database in wired.databases.items():
             marks = {relay.source.name: relay.saved for relay in wired.relays if relay.receiver.module == name}
-            marks |= {each.source: each.saved for each in wired.subscribers if each.receiver.module == name}
+            marks |= {each.source: each.needless for each in wired.subscribers if each.receiver.module == name}
             passed = [relay.saved for relay in wired.relays if relay.source.name == name]
             passed += [publisher.saved for publisher in wired.publishers if publisher.source == name]
             for _ in range(_CHUNKS_AT_ONCE):  # each a commit of its own, so that handlers get their turn in between

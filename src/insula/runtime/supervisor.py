@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import STDOUT, Process
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,9 @@ _READY = 200
 
 _LONGEST_LINE_BYTES = 1 << 16
 
+_LAST_WORDS_SECONDS = 2.0
+"""How long to read on what a program has said that has ended."""
+
 Say = Callable[[str, str], None]
 """Told the name of a process, and a line of its output or about it."""
 
@@ -63,11 +66,12 @@ class Supervisor:
 
     A program that ends by itself is started again, at once and then after a growing delay, up to half a minute; so is
     one that answers nothing at all any more, which is ended first. None outlives this process, however it ends: each
-    holds the other end of a pipe, whose number it gets as `--lifeline`.
+    holds the other end of a pipe, whose number it gets as `--lifeline`. What a program has started and left behind is
+    ended with it.
 
-    Parameters: `programs`; `say`; `ready_seconds`, how long a program may take to be ready at the first start (default
-    30); `stop_seconds`, after which one that was told to stop is killed (default 15);
-    `hung_seconds`, after which one that says nothing is (default 30).
+    Parameters: `programs`; `say`; `ready_seconds`, how long it may take until a program is ready for the first time
+    (default 30), however often it ends meanwhile; `stop_seconds`, after which one that was told to stop is killed
+    (default 15); `hung_seconds`, after which one that says nothing is (default 30).
     """
 
     def __init__(
@@ -136,11 +140,11 @@ class Supervisor:
 
     async def _keep(self, program: Program, lifeline: int, first: asyncio.Future[None]) -> None:
         """Run one program again and again."""
-        delay = 0.0
+        delay, give_up = 0.0, self._clock.monotonic() + self._ready_seconds
         while not self._stopping.is_set():
             began = self._clock.monotonic()
             try:
-                code = await self._live(program, lifeline, first)
+                code = await self._live(program, lifeline, first, give_up)
             except NotStarted as error:
                 if not first.done():
                     first.set_exception(error)
@@ -149,6 +153,9 @@ class Supervisor:
                 return
             if code == _CANNOT_RUN and not first.done():
                 first.set_exception(NotStarted(f"{program.name} cannot run; its last lines say why"))
+                return
+            if not first.done() and self._clock.monotonic() > give_up:
+                first.set_exception(self._not_ready(program))
                 return
             delay = 0.0 if self._clock.monotonic() - began > _HEALTHY_SECONDS else delay
             told = "at once" if not delay else f"in {delay:g} s"
@@ -161,19 +168,24 @@ class Supervisor:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    async def _live(self, program: Program, lifeline: int, first: asyncio.Future[None]) -> int:
+    async def _live(self, program: Program, lifeline: int, first: asyncio.Future[None], give_up: float) -> int:
         """One life of a program, from its start to its end, by itself or because all stop; returns its exit code."""
+        # A pipe of our own: asyncio's tells of the end of a process only once nobody holds its output any more.
+        reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *program.command, "--lifeline", str(lifeline), stdout=PIPE, stderr=STDOUT, pass_fds=(lifeline,),
-                limit=_LONGEST_LINE_BYTES, env={**os.environ, **program.environment}, start_new_session=True,
+                *program.command, "--lifeline", str(lifeline), stdout=writing, stderr=STDOUT, pass_fds=(lifeline,),
+                env={**os.environ, **program.environment}, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
+            os.close(reading)
             raise NotStarted(f"{program.name}: {program.command[0]}: {error.strerror}") from error
+        finally:
+            os.close(writing)
         self._running[program.name] = process
-        talk = asyncio.create_task(self._listen(program.name, process.stdout))
+        talk = asyncio.create_task(self._listen(program.name, reading))
         ended = asyncio.create_task(process.wait())
-        ready = asyncio.create_task(self._watch(program, process, first))
+        ready = asyncio.create_task(self._watch(program, process, first, give_up))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -183,22 +195,31 @@ class Supervisor:
             for task in (ready, stopping):
                 task.cancel()
             del self._running[program.name]
-        await talk
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started would hold its output open, and its ports
+        await asyncio.wait([talk], timeout=_LAST_WORDS_SECONDS)
+        talk.cancel()
+        await asyncio.wait([talk])
         return ended.result()
 
-    async def _listen(self, name: str, output: asyncio.StreamReader | None) -> None:
-        while output is not None:
-            try:
-                line = await output.readline()
-            except ValueError:  # a line longer than the limit: its beginning is gone, its end comes
-                continue
-            if not line:
-                return
-            self._say(name, line.decode(errors="replace").rstrip())
+    async def _listen(self, name: str, descriptor: int) -> None:
+        output = asyncio.StreamReader(_LONGEST_LINE_BYTES)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(descriptor, "rb", 0)
+        )
+        with closing(transport):
+            while True:
+                try:
+                    line = await output.readline()
+                except ValueError:  # a line longer than the limit: its beginning is gone, its end comes
+                    continue
+                if not line:
+                    return
+                self._say(name, line.decode(errors="replace").rstrip())
 
-    async def _watch(self, program: Program, process: Process, first: asyncio.Future[None]) -> None:
+    async def _watch(self, program: Program, process: Process, first: asyncio.Future[None], give_up: float) -> None:
         """Wait until it is ready, then see that it goes on answering."""
-        await self._until_ready(program, first)
+        await self._until_ready(program, first, give_up)
         heard = self._clock.monotonic()
         while True:
             await self._clock.sleep(min(_WATCH_SECONDS, self._hung_seconds / 2))
@@ -210,21 +231,21 @@ class Supervisor:
                     process.kill()
                 return
 
-    async def _until_ready(self, program: Program, first: asyncio.Future[None]) -> None:
-        give_up = self._clock.monotonic() + self._ready_seconds
+    async def _until_ready(self, program: Program, first: asyncio.Future[None], give_up: float) -> None:
         while await status_of(program.host, program.port) != _READY:
             if self._clock.monotonic() > give_up and not first.done():
-                first.set_exception(
-                    NotStarted(
-                        f"{program.name} was not ready within {self._ready_seconds:g} s: "
-                        f"http://{program.host}:{program.port}{READY_PATH} does not answer 200"
-                    )
-                )
+                first.set_exception(self._not_ready(program))
                 return
             await self._clock.sleep(_LOOK_SECONDS)
         if not first.done():
             first.set_result(None)
         self._say(program.name, f"is ready at http://{program.host}:{program.port}")
+
+    def _not_ready(self, program: Program) -> NotStarted:
+        return NotStarted(
+            f"{program.name} was not ready within {self._ready_seconds:g} s: "
+            f"http://{program.host}:{program.port}{READY_PATH} does not answer 200"
+        )
 
     async def _end(self, name: str, process: Process, ended: asyncio.Task[int]) -> None:
         with suppress(ProcessLookupError):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from insula.kernel.clock import SystemClock
 from insula.kernel.errors import ConfigurationError
 from insula.kernel.randomness import Randomness
 from insula.runtime.configuration import Store
 
 FOLDER = "servers"
 _FILE = "addresses.json"
+_LOCK = "lock"
+_TRIES = 10
+_TRY_AGAIN_SECONDS = 0.02
 _SECRET_BITS = 160
 
 
@@ -52,12 +58,11 @@ class Addresses(msgspec.Struct, frozen=True):
             found = cls.read(directory)
         except ConfigurationError:
             return None
-        with suppress(PermissionError):  # it is another user's, and runs
-            try:
-                os.kill(found.pid, 0)
-            except ProcessLookupError:
-                return None
-        return found
+        descriptor = _locked(directory, fcntl.LOCK_SH)
+        if descriptor is None:
+            return found
+        os.close(descriptor)
+        return None
 
     def write(self, directory: Path) -> None:
         """Tell the processes."""
@@ -72,6 +77,47 @@ class Addresses(msgspec.Struct, frozen=True):
     def token_file(directory: Path) -> Path:
         """Where the word lies that the processes of a system show each other."""
         return directory / FOLDER / "token"
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Be the only `insula up` for the data in `directory`, until the end of the block or of the process.
+
+    Raises ConfigurationError when there is one. A lock tells, not the id of a process: another one may have that now.
+    """
+    (directory / FOLDER).mkdir(parents=True, exist_ok=True)
+    for _ in range(_TRIES):  # a tool that looks whether one runs is through in a moment
+        descriptor = _locked(directory, fcntl.LOCK_EX)
+        if descriptor is not None:
+            break
+        SystemClock().block(_TRY_AGAIN_SECONDS)
+    else:
+        raise runs_already(directory, (directory / FOLDER / _LOCK).read_text(encoding="utf-8") or "unknown")
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def runs_already(directory: Path, process: int | str) -> ConfigurationError:
+    """What to say to a second `insula up`."""
+    return ConfigurationError(
+        f"{directory.absolute()}: `insula up` runs here already, as process {process}; stop it, or name another "
+        "--directory"
+    )
+
+
+def _locked(directory: Path, kind: int) -> int | None:
+    """The lock's descriptor; None while somebody holds it."""
+    descriptor = os.open(directory / FOLDER / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def keep_secret(file: Path, randomness: Randomness) -> None:

@@ -114,19 +114,22 @@ class LocalPostgres:
 
     def _initialise(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._data, ignore_errors=True)  # what an initdb that was interrupted left
+        # Under a name of its own until it is whole: initdb writes PG_VERSION first, and may be interrupted.
+        making = self.directory / "data.incomplete"
+        shutil.rmtree(making, ignore_errors=True)
         secret = self.directory / "password"
         secret.touch(mode=0o600)
         secret.write_text(f"{self._randomness.bits(_PASSWORD_BITS):040x}")
         self._give_away()
         command = [
-            str(programs() / "initdb"), "--pgdata", str(self._data), "--username", SUPERUSER, "--pwfile", str(secret),
+            str(programs() / "initdb"), "--pgdata", str(making), "--username", SUPERUSER, "--pwfile", str(secret),
             "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions",
             *(["--no-sync"] if self._settings.get("fsync") == "off" else []),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_account())
         if done.returncode:
             raise ServerFailed(f"initdb in {self.directory} failed: {(done.stderr or done.stdout).strip()[-_SAID:]}")
+        making.rename(self._data)
 
     def _give_away(self) -> None:
         """When we are root: let the account own the directory. It must also be able to reach it."""

@@ -1,0 +1,100 @@
+"""Marks are kept as long as their messages may come again, or their effects would take place twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from contracts.transport.modules import Receiving, ended, opened
+from contracts.transport.reading import message
+from insula.kernel.errors import Unavailable
+from insula.messaging.subscribing import REDELIVERY_SECONDS, Subscriber
+from insula.messaging.transport import Delivery, log_cursor, partition_cursor
+from insula.store.database import Scope, Unit
+from insula.testing import VirtualClock, virtual_time
+
+
+class Broker:
+    """A broker, or what the network lets through of it. Parameters: `deliveries`, that arrive at once."""
+
+    partitions = 2
+
+    def __init__(self, *deliveries: Delivery) -> None:
+        self.away = False
+        self.deliveries = list(deliveries)
+        self.asked = asyncio.Event()
+
+    async def subscribe(self, source: str, receiver: str, *, arrived: Callable[[], None], **_: Any) -> Broker:
+        self.asked.set()
+        if self.away:
+            raise Unavailable("the broker does not answer")
+        arrived()
+        return self
+
+    def take(self) -> Sequence[Delivery]:
+        taken, self.deliveries = self.deliveries, []
+        return taken
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def started(folder: Path, broker: Broker, clock: VirtualClock) -> AsyncIterator[tuple[Subscriber, Receiving]]:
+    """A receiver that an earlier run has left at 50 in one partition and at 100 in the other."""
+    cursors = {log_cursor("source"): -2, partition_cursor("source", 0): 50, partition_cursor("source", 1): 100}
+
+    async def body(unit: Unit) -> None:
+        for name, position in cursors.items():
+            await unit.save_cursor(name, position)
+
+    async with opened(folder, "reading") as database:
+        await database.perform(body, Scope("test"))
+        receiver = Receiving(database)
+        receiver.gates["slow"] = asyncio.Event()
+        subscriber = Subscriber("source", receiver, broker, clock)  # type: ignore[arg-type]  # fakes
+        await subscriber.start()
+        run = asyncio.create_task(subscriber.run())
+        try:
+            await broker.asked.wait()
+            await asyncio.sleep(0)
+            yield subscriber, receiver
+        finally:
+            await ended(run)
+            receiver.gates["slow"].set()
+            await subscriber.land(0.2)
+            await subscriber.stop()
+
+
+async def test_what_an_earlier_run_has_taken_and_not_remembered_keeps_its_mark_while_the_broker_is_away(
+    tmp_path: Path,
+) -> None:
+    broker = Broker()
+    broker.away = True
+    with virtual_time() as clock:
+        async with started(tmp_path, broker, clock) as (subscriber, _):
+            clock.advance(10 * REDELIVERY_SECONDS)
+            assert subscriber.needless == 50  # 60, in the first partition, may have been taken before a crash
+
+
+async def test_a_partition_in_which_nothing_comes_holds_up_no_marks_once_it_would_have_come(tmp_path: Path) -> None:
+    with virtual_time() as clock:
+        async with started(tmp_path, Broker(), clock) as (subscriber, _):
+            assert subscriber.needless == 50
+            clock.advance(REDELIVERY_SECONDS + 1)
+            assert subscriber.needless == 100
+
+
+async def test_a_message_under_way_keeps_its_mark(tmp_path: Path) -> None:
+    """One of its two consumers may have taken it, or both, just now."""
+    with virtual_time() as clock:
+        broker = Broker(Delivery(message(60, key="slow", previous=50), 0))
+        async with started(tmp_path, broker, clock) as (subscriber, receiver):
+            clock.advance(REDELIVERY_SECONDS + 1)
+            async with asyncio.timeout(10):
+                await receiver.until(lambda: receiver.attempts == [60])
+            assert subscriber.needless == 50
