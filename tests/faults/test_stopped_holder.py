@@ -1,4 +1,7 @@
-"""A process that moves messages stands still for longer than its lease, and wakes up late. `make hunt` runs this."""
+"""A process that moves messages stands still for longer than its lease, and wakes up late.
+
+KILLS sets how often (default 1, `make hunt` 10).
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,18 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
-from faults.test_services import pid_of, traffic
+from faults.test_services import Customers, pid_of
 from support.processes import northwind, pause
 from support.topologies import RunningTopology, shop_topologies, up
 
+STOPS = int(os.environ.get("KILLS", "1"))
+
 
 def test_a_holder_that_was_stopped_wakes_up_late_and_does_no_harm() -> None:
-    with up("three", shop_topologies()) as shop, traffic(shop, "office", *northwind()):
+    with up("three", shop_topologies()) as shop, Customers(shop, "office", *northwind()) as customers:
         pause(1.0)
-        for _ in range(2):
+        for _ in range(STOPS):
+            customers.come()
             holder = holder_of(shop)
             pid = pid_of(shop, holder)
             os.kill(pid, signal.SIGSTOP)

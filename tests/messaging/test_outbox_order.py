@@ -108,7 +108,7 @@ class Run:
 
 
 @given(actions=st.lists(st.one_of(ADD, ADD, END, RELAY), min_size=8, max_size=40))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whoever_commits_when_each_key_arrives_whole_and_in_the_order_of_its_commits(
     shop_engine: Engine, actions: list[tuple[str, int, str | None]]
 ) -> None:
