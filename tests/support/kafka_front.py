@@ -68,7 +68,6 @@ class Front:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._pumps: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
         self.start()
@@ -96,18 +95,16 @@ class Front:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        for _ in range(3):  # some were only just accepted, and what was aborted is closed a moment later
-            pumps = tuple(self._pumps)
-            for pump in pumps:
-                pump.cancel()
-            if pumps:
-                await asyncio.wait(pumps)
+        own = asyncio.current_task()
+        while others := asyncio.all_tasks() - {own}:  # also those that have only just been accepted
+            for each in others:
+                each.cancel()
+            await asyncio.wait(others)
+            await asyncio.sleep(0)
+        for _ in range(2):  # what was aborted is closed a moment later
             await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pump = asyncio.current_task()
-        assert pump is not None
-        self._pumps.add(pump)
         try:
             behind_reader, behind = await asyncio.open_connection("127.0.0.1", self._behind)
             asked: dict[int, int] = {}
@@ -122,7 +119,6 @@ class Front:
             pass
         finally:
             writer.transport.abort()
-            self._pumps.discard(pump)
 
     async def _requests(
         self,
