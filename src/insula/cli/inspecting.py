@@ -24,6 +24,8 @@ from insula.runtime.wiring import assembled, migration_problems
 
 _MODULE_COLUMNS = ("module", "log", "parked", "dead", "delayed", "handled")
 _MISSING_COLUMNS = ("source", "subscriber", "position", "missing")
+_OPEN_COLUMNS = ("module", "unnumbered", "oldest_transaction", "oldest_transaction_seconds")
+_LONG_SECONDS = 10.0
 _RELAY_COLUMNS = ("source", "subscriber", "position", "head", "waiting")
 
 
@@ -59,6 +61,16 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
     missing = [each for each in found["subscribers"] if each["missing"]]
     if missing:
         show("Partitions that miss something", _MISSING_COLUMNS, _cells(missing, _MISSING_COLUMNS), as_json=False)
+    show_open_transactions(found["modules"])
+
+
+def show_open_transactions(modules: list[dict[str, Any]]) -> None:
+    """Those that are open for long: they hold what they have locked, and what the database would clean up."""
+    held = [each for each in modules if each["unnumbered"] or each["oldest_transaction_seconds"] > _LONG_SECONDS]
+    if held:
+        rounded = [{**each, "oldest_transaction_seconds": round(each["oldest_transaction_seconds"])} for each in held]
+        show("Open for long: find who has begun it, and end it", _OPEN_COLUMNS, _cells(rounded, _OPEN_COLUMNS),
+             as_json=False)  # fmt: skip
 
 
 def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from insula.kernel.errors import InsulaError
 from insula.messaging.epoch import in_log
 from insula.runtime.application import Application
 from insula.store.database import ParkedState
+from insula.store.log import Lag
 
 
 class ModuleStatus(msgspec.Struct, frozen=True):
@@ -25,6 +26,11 @@ class ModuleStatus(msgspec.Struct, frozen=True):
     dead: int
     delayed: int
     handled: int
+    unnumbered: int = 0
+    """Messages that are committed and have no place in the log yet."""
+    oldest_transaction_seconds: float = 0.0
+    """How long the oldest transaction of anybody else is open in the module's database, if it can be told."""
+    oldest_transaction: str = ""
 
 
 class RelayStatus(msgspec.Struct, frozen=True):
@@ -75,7 +81,8 @@ async def status_of(application: Application) -> Status:
         parked, head = await database.parked_counts(), await database.log_head()
         dead, handled = parked.get(ParkedState.DEAD, 0), wired.receivers[name].handled
         (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
-        modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled))
+        lag = await measured() if (measured := getattr(database, "lag", None)) is not None else Lag(0, 0.0)
+        modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled, *lag))
     if not application.moves_messages:
         return Status(application.system.name, application.ready, modules, [], moves_messages=False)
     relays = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from insula.messages import Envelope
 
@@ -40,3 +40,14 @@ class Log(Protocol):
     def on_append(self, listener: Appended) -> None:
         """Call `listener` with the types appended, after durable commits; it may miss some, so look now and then."""
         ...
+
+
+class Lag(NamedTuple):
+    """How far the log is behind: rows that are committed and have no position yet, and the oldest open transaction,
+    its age in seconds and whose it is, which keeps nobody waiting but for what it has locked, and what is cleaned up
+    behind it.
+    """
+
+    unnumbered: int
+    oldest_transaction_seconds: float
+    oldest_transaction: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,6 +171,7 @@ async def test_an_open_transaction_elsewhere_keeps_no_message_back_and_shows(pos
         lag = await database.lag()
         assert lag.unnumbered == 0
         assert lag.oldest_transaction_seconds > 0
+        assert re.fullmatch(r"process \d+ \(no name, idle in transaction\)", lag.oldest_transaction)
         await other.close()
 
 

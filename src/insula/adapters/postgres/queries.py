@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from insula.adapters.postgres.group_commit import GroupCommit
 from insula.adapters.postgres.reader import Reader
@@ -20,6 +20,7 @@ from insula.adapters.postgres.tables import (
 )  # fmt: skip
 from insula.messages import Envelope
 from insula.store.database import Answer, Mark, Parked, ParkedState, Timer
+from insula.store.log import Lag
 
 _FIRST = "select coalesce(min(position), 0) from insula_log"
 _HEAD = "select coalesce(max(position), 0) from insula_log"
@@ -54,21 +55,13 @@ _NEXT_ONCE = "select min(due) from insula_timer where schedule = ''"
 _RECURRING = f"select {TIMER_COLUMNS} from insula_timer where schedule <> ''"
 
 _LAG = (
-    "select (select count(*) from insula_outgoing),"
-    " coalesce(extract(epoch from max(clock_timestamp() - xact_start)), 0)"
-    " from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null"
+    "select (select count(*) from insula_outgoing), extract(epoch from clock_timestamp() - xact_start),"
+    " format('process %s (%s, %s)', pid, coalesce(nullif(application_name, ''), 'no name'), state)"
+    " from (values (1)) as one left join lateral (select * from pg_stat_activity where datname = current_database()"
+    " and pid <> pg_backend_pid() and xact_start is not null order by xact_start limit 1) as oldest on true"
 )
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-class Lag(NamedTuple):
-    """How far the log is behind: rows that are committed and have no position yet, and the oldest open transaction,
-    in seconds, which keeps nobody waiting but what it has locked, and what is cleaned up behind it.
-    """
-
-    unnumbered: int
-    oldest_transaction_seconds: float
 
 
 class Queries:
@@ -119,8 +112,8 @@ class Queries:
 
     async def lag(self) -> Lag:
         """How far the log is behind what is committed."""
-        unnumbered, seconds = await self._first(_LAG)
-        return Lag(unnumbered, float(seconds))
+        unnumbered, seconds, who = await self._first(_LAG)
+        return Lag(unnumbered, 0.0) if seconds is None else Lag(unnumbered, float(seconds), who)
 
     async def cursor(self, name: str) -> int | None:
         """A remembered position, None where none was."""
