@@ -15,7 +15,7 @@ from insula.rules import EvaluationError, Rule, RuleError
 from insula.rules.evaluation import Preparation
 from insula.rules.frame import Frame
 from insula.rules.macros import MACROS
-from insula.rules.rule import FUNCTIONS
+from insula.rules.preparing import FUNCTIONS
 from insula.rules.tree import Binary, Conditional, Connective, ListOf, Literal, Name, Node, Select, Unary
 from insula.rules.values import UInt
 

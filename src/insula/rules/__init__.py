@@ -1,7 +1,20 @@
 """Rules in CEL, the Common Expression Language: read once, answered at little more than the cost of a lambda."""
 
 from insula.rules.errors import BudgetExceeded, EvaluationError, RuleError, RuleSyntaxError
+from insula.rules.explanation import Explanation
+from insula.rules.fields import fields
 from insula.rules.parser import Limits
 from insula.rules.rule import Rule
+from insula.rules.specification import Specification
 
-__all__ = ["BudgetExceeded", "EvaluationError", "Limits", "Rule", "RuleError", "RuleSyntaxError"]
+__all__ = [
+    "BudgetExceeded",
+    "EvaluationError",
+    "Explanation",
+    "Limits",
+    "Rule",
+    "RuleError",
+    "RuleSyntaxError",
+    "Specification",
+    "fields",
+]

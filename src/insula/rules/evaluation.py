@@ -22,6 +22,7 @@ from insula.rules.tree import (
     MessageOf,
     Name,
     Node,
+    Predicate,
     Select,
     Unary,
 )
@@ -315,6 +316,15 @@ def _message(_: Preparation, node: MessageOf) -> Step:
     raise RuleError(f"{node.type_name}: a rule makes no messages; a map has its fields in braces alone")
 
 
+def _predicate(_: Preparation, node: Predicate) -> Step:
+    function = node.function
+
+    def answer(frame: Frame) -> bool:
+        return bool(function(getattr(frame.subjects, "subject", frame.subjects)))
+
+    return answer
+
+
 _NODES: dict[type, Callable[[Preparation, Any], Step]] = {
     Literal: _literal,
     Unary: _unary,
@@ -325,4 +335,5 @@ _NODES: dict[type, Callable[[Preparation, Any], Step]] = {
     MapOf: _map,
     MessageOf: _message,
     Call: Preparation.call,
+    Predicate: _predicate,
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from insula.rules.errors import EvaluationError
 from insula.rules.text import to_text
-from insula.rules.tree import Conditional, Connective, Node, Unary
+from insula.rules.tree import Conditional, Connective, Node, Predicate, Unary
 from insula.rules.usage import fields_used
 
+_NO_NAMES: Mapping[Node, str] = MappingProxyType({})
 Look = Callable[[Node], Any]
 """Answers a part of the rule for the subject that is explained."""
 
@@ -20,6 +22,7 @@ class Explanation:
     """One clause: its text, its value or why it has none, the clauses it is made of, and what its fields held."""
 
     text: str
+    name: str = ""
     value: Any = None
     error: str = ""
     parts: tuple[Explanation, ...] = ()
@@ -40,7 +43,8 @@ def _lines(clause: Explanation, depth: int, decisive: frozenset[int]) -> list[st
     held = ", ".join(f"{name} is {_shown(value)}" for name, value in clause.fields.items())
     value = f"no answer: {clause.error}" if clause.error else _shown(clause.value)
     mark = "*" if id(clause) in decisive else " "
-    line = f"{mark} {'  ' * depth}{clause.text}: {value}{f'  ({held})' if held else ''}"
+    said = f"{clause.name}, {clause.text}" if clause.name and clause.text else clause.name or clause.text
+    line = f"{mark} {'  ' * depth}{said}: {value}{f'  ({held})' if held else ''}"
     return [line, *(each for part in clause.parts for each in _lines(part, depth + 1, decisive))]
 
 
@@ -51,16 +55,20 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def explained(node: Node, look: Look, field_value: Callable[[str], Any]) -> Explanation:
-    """Parameters: `look`, which answers a part; `field_value`, what a field with dots holds."""
+def explained(
+    node: Node, look: Look, field_value: Callable[[str], Any], names: Mapping[Node, str] = _NO_NAMES
+) -> Explanation:
+    """Parameters: `look`, which answers a part; `field_value`, what a field with dots holds; `names` of some parts."""
     made_of = _clauses(node)
-    parts = tuple(explained(each, look, field_value) for each in made_of)
+    parts = tuple(explained(each, look, field_value, names) for each in made_of)
     try:
         value, error = look(node), ""
     except EvaluationError as trouble:
         value, error = None, str(trouble)
     fields = {} if parts else {name: held for name in sorted(fields_used(node)) for held in _held(name, field_value)}
-    return Explanation(to_text(node), value, error, parts, fields, _deciding(node, value, error, parts))
+    text = "" if any(isinstance(each, Predicate) for each in node.walk()) else to_text(node)
+    name = node.name if isinstance(node, Predicate) else names.get(node, "")
+    return Explanation(text, name, value, error, parts, fields, _deciding(node, value, error, parts))
 
 
 def _held(name: str, field_value: Callable[[str], Any]) -> list[Any]:

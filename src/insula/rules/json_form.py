@@ -9,14 +9,14 @@ from typing import Any
 
 from insula.rules import tree as nodes
 from insula.rules.errors import RuleError
-from insula.rules.tree import Assignment, Binary, Connective, Entry, ListOf, Literal, Node, Unary, Value
+from insula.rules.tree import Assignment, Binary, Connective, Entry, ListOf, Literal, Node, Predicate, Unary, Value
 from insula.rules.values import INT_MAX, INT_MIN, UINT_MAX, UInt
 
 _DEEPEST = 100
 _KINDS: dict[str, type[Node]] = {
     kind.__name__: kind
     for kind in vars(nodes).values()
-    if isinstance(kind, type) and issubclass(kind, Node) and kind is not Node
+    if isinstance(kind, type) and issubclass(kind, Node) and kind not in (Node, Predicate)
 }
 
 
@@ -24,6 +24,8 @@ def to_json(node: Node) -> dict[str, Any]:
     """The tree as objects of JSON, each with its `kind`. Integers are text: JSON's own are not exact everywhere."""
     if isinstance(node, Literal):
         return {"kind": "Literal", **_written(node.value)}
+    if isinstance(node, Predicate):
+        raise RuleError(f"{node.name} is a plain predicate: it can be answered, but not be written as JSON")
     found: dict[str, Any] = {"kind": type(node).__name__}
     for each in fields(node):
         value = getattr(node, each.name)

@@ -8,12 +8,13 @@ answered again by its steps (`evaluation`), which know every case. A rule has no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from typing import Any
 
 from insula.rules.tree import Binary, Conditional, Connective, ListOf, Literal, Name, Node, Select, Unary, Value
 
-Answer = Callable[[Mapping[str, Any]], Any]
+Answer = Callable[[Any], Any]
 
 _EXACT = 2**53
 """Below it a double and an int are compared alike, whether as doubles or exactly."""
@@ -36,10 +37,13 @@ def _later() -> Any:
     raise _Later
 
 
-def quickly(tree: Node, slowly: Answer) -> Answer:
-    """A function that answers a rule; `slowly` itself where the rule is none of the simple ones."""
+def quickly(tree: Node, slowly: Callable[[Any], Any], *, of_one: bool = False) -> Answer:
+    """A function that answers a rule; `slowly` itself where the rule is none of the simple ones.
+
+    Parameters: `of_one`, whether it is about one object whose fields it names, instead of a dict of subjects.
+    """
     try:
-        expression = _Writer().value(tree)
+        expression = _Writer(of_one=of_one).value(tree)
     except _NotSimple:
         return slowly
     lines = (
@@ -58,7 +62,8 @@ def quickly(tree: Node, slowly: Answer) -> Answer:
 class _Writer:
     """Writes Python. Texts of the rule go into it as constants of Python, numbers and names of fields too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_one: bool) -> None:
+        self._of_one = of_one
         self._variables = 0
         self._read: dict[tuple[str, ...], str] = {}
         """Fields that have certainly been read at this place -> the variable that holds what was found."""
@@ -156,7 +161,14 @@ class _Writer:
             return known, known
         self._variables += 1
         name = self._read[path] = f"value{self._variables}"
-        return f"({name} := subjects{''.join(f'[{each!r}]' for each in path)})", name
+        return f"({name} := {self._place(path)})", name
+
+    def _place(self, path: tuple[str, ...]) -> str:
+        if not self._of_one:
+            return "subjects" + "".join(f"[{each!r}]" for each in path)
+        if not all(each.isidentifier() and each[0] != "_" and not iskeyword(each) for each in path):
+            raise _NotSimple
+        return ".".join(("subjects", *path))
 
 
 def _constant(value: Value) -> str:

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from insula.rules.evaluation import Preparation
 from insula.rules.explanation import Explanation, explained
-from insula.rules.frame import STEPS, Frame
-from insula.rules.functions.encoders import ENCODERS
-from insula.rules.functions.mathematics import MATHEMATICS
-from insula.rules.functions.optionals import OPTIONALS
-from insula.rules.functions.registry import Functions
-from insula.rules.functions.standard import STANDARD
-from insula.rules.functions.strings import STRINGS
-from insula.rules.functions.times import TIMES
+from insula.rules.frame import STEPS
 from insula.rules.json_form import from_json, to_json
-from insula.rules.macros import MACROS
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.quick import Answer, quickly
+from insula.rules.preparing import ready
+from insula.rules.quick import quickly
 from insula.rules.text import to_text
-from insula.rules.tree import Name, Node, Select
-from insula.rules.usage import fields_used
-
-FUNCTIONS = Functions(STANDARD, TIMES, STRINGS, MATHEMATICS, ENCODERS, OPTIONALS)
+from insula.rules.tree import Node
+from insula.rules.usage import fields_used, tree_of_path
 
 
 class Rule:
@@ -36,14 +26,8 @@ class Rule:
     def __init__(self, tree: Node, *, steps: int = STEPS, check: bool = True) -> None:
         self.tree = tree
         self._steps = steps
-        step = self._step(tree, check=check)
-        self.answer = quickly(tree, step)
+        self.answer = quickly(tree, ready(tree, steps=steps, check=check))
         """The rule as a plain function of a dict."""
-
-    def _step(self, node: Node, *, check: bool = True) -> Answer:
-        preparation = Preparation(FUNCTIONS, MACROS, strict=check)
-        step, slots, steps = preparation.value(node), preparation.slots, self._steps
-        return lambda subjects: step(Frame(subjects, slots, steps))
 
     @staticmethod
     def parse(text: str, *, limits: Limits = LIMITS, steps: int = STEPS, check: bool = True) -> Rule:
@@ -64,9 +48,9 @@ class Rule:
         about = {**(subjects or {}), **named}
 
         def look(node: Node) -> Any:
-            return self._step(node, check=False)(about)
+            return ready(node, steps=self._steps, check=False)(about)
 
-        return explained(self.tree, look, lambda name: look(_parsed(name)))
+        return explained(self.tree, look, lambda path: look(tree_of_path(path)))
 
     @property
     def fields_used(self) -> frozenset[str]:
@@ -84,12 +68,3 @@ class Rule:
 
     def __str__(self) -> str:
         return to_text(self.tree)
-
-
-def _parsed(path: str) -> Node:
-    """A name with dots as a tree."""
-    root, *names = path.split(".")
-    node: Node = Name(root)
-    for name in names:
-        node = Select(node, name)
-    return node

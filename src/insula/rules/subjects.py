@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -86,6 +86,27 @@ def field_of(subject: Any, name: str) -> Any:
 
 
 _WITHOUT_FIELDS = _SCALARS | {int, list, tuple}
+
+
+class FieldsOf(Mapping[str, Any]):
+    """One subject, seen as the dict of its fields: a rule about it names them without a dot. Parameters: `subject`."""
+
+    __slots__ = ("subject",)
+
+    def __init__(self, subject: Any) -> None:
+        self.subject = subject
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return field_of(self.subject, name)
+        except NoSuchField:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError("the fields of a subject are looked up by name")
+
+    def __len__(self) -> int:
+        return 1
 
 
 def has_field(subject: Any, name: str) -> bool:

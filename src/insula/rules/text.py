@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import singledispatch
 
+from insula.rules.errors import RuleError
 from insula.rules.literals import write
 from insula.rules.tree import (
     Assignment,
@@ -20,6 +21,7 @@ from insula.rules.tree import (
     MessageOf,
     Name,
     Node,
+    Predicate,
     Select,
     Unary,
 )
@@ -152,6 +154,11 @@ def _(node: Entry) -> str:
 @_text.register
 def _(node: MessageOf) -> str:
     return f"{node.type_name}{{{_listed(node.assignments)}}}"
+
+
+@_text.register
+def _(node: Predicate) -> str:
+    raise RuleError(f"{node.name} is a plain predicate: it can be answered, but not be written as text")
 
 
 @_text.register

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 Value = None | bool | int | float | str | bytes
 
@@ -210,3 +210,11 @@ class MessageOf(Node):
     @property
     def parts(self) -> tuple[Node, ...]:
         return self.assignments
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate(Node):
+    """A plain function of what the rule is asked about. It can be answered, and neither be written nor become SQL."""
+
+    name: str
+    function: Callable[[Any], bool]

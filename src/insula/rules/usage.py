@@ -65,3 +65,12 @@ def _absolute(node: Node) -> bool:
     while isinstance(node, Select):
         node = node.of
     return isinstance(node, Name) and node.absolute
+
+
+def tree_of_path(path: str) -> Node:
+    """A name with dots, the other way round."""
+    root, *names = path.split(".")
+    node: Node = Name(root)
+    for name in names:
+        node = Select(node, name)
+    return node
