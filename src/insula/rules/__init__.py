@@ -5,15 +5,19 @@ from insula.rules.explanation import Explanation
 from insula.rules.fields import fields
 from insula.rules.parser import Limits
 from insula.rules.rule import Rule
+from insula.rules.ruleset import Decision, RuleFile, RuleSet
 from insula.rules.specification import Specification
 
 __all__ = [
     "BudgetExceeded",
+    "Decision",
     "EvaluationError",
     "Explanation",
     "Limits",
     "Rule",
     "RuleError",
+    "RuleFile",
+    "RuleSet",
     "RuleSyntaxError",
     "Specification",
     "fields",

@@ -174,6 +174,8 @@ class _Translation:
         column, size = self._measured(node.left)
         values = [each.value for each in node.right.elements if isinstance(each, Literal)]
         tests = [self._equal(column, self._value(node, column, each, size=size), size=size) for each in values]
+        if size and not tests:  # false for every text, but without answer for NULL
+            return self._sql.case((column.is_not(None), self._sql.false()), else_=self._sql.null())
         return self._sql.or_(self._sql.false(), *tests)
 
     # -- functions on texts
