@@ -73,5 +73,13 @@ def test_every_case_is_answered_as_the_suite_expects(section: str) -> None:
 
 
 @needs_the_suite
+@pytest.mark.parametrize("section", SECTIONS or ["none"])
+def test_what_has_an_answer_is_not_refused_when_it_is_checked(section: str) -> None:
+    for case in SECTIONS[section]:
+        if "value" in case and not case.get("disable_check"):
+            assert Rule.parse(case["expr"], about=dict.fromkeys(case.get("bindings", ()), Any))
+
+
+@needs_the_suite
 def test_the_suite_is_whole() -> None:
     assert sum(map(len, SECTIONS.values())) == 783

@@ -1,6 +1,6 @@
 """Rules in CEL, the Common Expression Language: read once, answered at little more than the cost of a lambda."""
 
-from insula.rules.errors import BudgetExceeded, EvaluationError, RuleError, RuleSyntaxError
+from insula.rules.errors import BudgetExceeded, EvaluationError, RuleError, RuleSyntaxError, RuleTypeError
 from insula.rules.explanation import Explanation
 from insula.rules.fields import fields
 from insula.rules.parser import Limits
@@ -19,6 +19,7 @@ __all__ = [
     "RuleFile",
     "RuleSet",
     "RuleSyntaxError",
+    "RuleTypeError",
     "Specification",
     "fields",
 ]

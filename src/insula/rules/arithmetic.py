@@ -93,13 +93,16 @@ def _operator(sign: str, table: dict[tuple[type, type], Operation]) -> Operation
     return operate
 
 
-OPERATORS = {
-    "+": _operator("+", _ADDITION),
-    "-": _operator("-", _SUBTRACTION),
-    "*": _operator("*", _MULTIPLICATION),
-    "/": _operator("/", _DIVISION),
-    "%": _operator("%", _MODULO),
+_TABLES = {"+": _ADDITION, "-": _SUBTRACTION, "*": _MULTIPLICATION, "/": _DIVISION, "%": _MODULO}
+OPERATORS = {sign: _operator(sign, table) for sign, table in _TABLES.items()}
+
+_RESULTS: dict[tuple[type, type], type] = {(Timestamp, Duration): Timestamp, (Duration, Timestamp): Timestamp}
+_OF_SUBTRACTION: dict[tuple[type, type], type] = {(Timestamp, Timestamp): Duration}
+OPERANDS: dict[str, dict[tuple[type, type], type]] = {
+    sign: {pair: (_OF_SUBTRACTION if sign == "-" else {}).get(pair) or _RESULTS.get(pair, pair[0]) for pair in table}
+    for sign, table in _TABLES.items()
 }
+"""Operator -> the classes that it takes, and the class of its result."""
 
 
 def negated(value: Any) -> Any:

@@ -42,6 +42,10 @@ def _shown(source: str, begin: int, at: int) -> str:
     return f"  {shown}\n  {' ' * (column - cut)}^"
 
 
+class RuleTypeError(RuleSyntaxError):
+    """A rule looks at what is not there, or does with it what its type does not allow."""
+
+
 class EvaluationError(RuleError):
     """A rule has no answer for what it is asked about: a missing field, a division by zero, a number out of range."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from insula.rules.checking import check as check_types
 from insula.rules.explanation import Explanation, explained
 from insula.rules.frame import STEPS
 from insula.rules.json_form import from_json, to_json
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.preparing import ready
+from insula.rules.preparing import FUNCTIONS, ready
 from insula.rules.quick import quickly
 from insula.rules.text import to_text
 from insula.rules.tree import Node
@@ -30,9 +31,25 @@ class Rule:
         """The rule as a plain function of a dict."""
 
     @staticmethod
-    def parse(text: str, *, limits: Limits = LIMITS, steps: int = STEPS, check: bool = True) -> Rule:
-        """From its text. Raises `RuleSyntaxError` with line, caret and what was expected; RuleError."""
-        return Rule(parse(text, limits), steps=steps, check=check)
+    def parse(
+        text: str,
+        *,
+        about: Mapping[str, Any] | None = None,
+        limits: Limits = LIMITS,
+        steps: int = STEPS,
+        check: bool = True,
+    ) -> Rule:
+        """From its text.
+
+        Parameters: `about`, name -> class, annotation, or dict of names, which the rule is checked against (default: it
+        may be asked about anything).
+        Raises `RuleSyntaxError` with line, caret and what was expected; `RuleTypeError` for a name that is not there
+        and types that do not fit; RuleError.
+        """
+        tree = parse(text, limits)
+        if about is not None:
+            check_types(tree, about, FUNCTIONS, text)
+        return Rule(tree, steps=steps, check=check)
 
     def evaluate(self, subjects: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The answer. Parameters: what the rule is asked about, in a dict, or by name.

@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from insula.rules.checking import check
 from insula.rules.errors import NoOverload
 from insula.rules.explanation import Explanation, explained
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.preparing import ready
+from insula.rules.preparing import FUNCTIONS, ready
 from insula.rules.quick import quickly
 from insula.rules.sql import to_sql
 from insula.rules.subjects import FieldsOf
 from insula.rules.text import to_text
 from insula.rules.tree import Connective, Node, Predicate, Unary
+from insula.rules.types import fields_of
 from insula.rules.usage import fields_used, tree_of_path
 from insula.rules.values import named
 
@@ -38,9 +40,16 @@ class Specification(Generic[Subject]):
         self._names = dict(names or {})
 
     @staticmethod
-    def parse(text: str, *, limits: Limits = LIMITS) -> Specification[Any]:
-        """From CEL that names the fields of the object: "total >= 100". Raises `RuleSyntaxError`, `RuleError`."""
-        found: Specification[Any] = Specification(parse(text, limits))
+    def parse(text: str, kind: type[Subject] | None = None, *, limits: Limits = LIMITS) -> Specification[Subject]:
+        """From CEL that names the fields of the object: "total >= 100".
+
+        Parameters: `kind`, the class that it is checked against (default: any).
+        Raises `RuleSyntaxError`, `RuleTypeError`, `RuleError`.
+        """
+        tree = parse(text, limits)
+        if kind is not None:
+            check(tree, fields_of(kind), FUNCTIONS, text)
+        found: Specification[Subject] = Specification(tree)
         _ = found._answer  # what can never be answered is told now
         return found
 
