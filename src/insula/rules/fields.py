@@ -1,0 +1,169 @@
+"""Fields of a class, as the beginnings of conditions: `fields(Order).total >= 100`."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Generic, NoReturn, TypeVar
+
+from insula.rules.errors import RuleError, did_you_mean
+from insula.rules.specification import Specification
+from insula.rules.tree import Binary, Call, ListOf, Literal, Name, Node, Select
+
+Subject = TypeVar("Subject")
+
+
+class FieldError(RuleError):
+    """A class has no field of that name."""
+
+
+def fields(kind: type[Subject]) -> Fields[Subject]:
+    """The fields of a class with annotations: a message, a Struct, a dataclass, or any other.
+
+    Raises `FieldError` where one is named that the class does not have.
+    """
+    return Fields(kind)
+
+
+class Fields(Generic[Subject]):
+    """The fields of a class, by attribute, or by name in brackets. Parameters: `kind`, the class."""
+
+    def __init__(self, kind: type[Subject]) -> None:
+        self._kind = kind
+
+    def __getitem__(self, name: str) -> Field[Subject]:
+        return Field(self._kind, Name(name), _type_of_field(self._kind, name))
+
+    def __getattr__(self, name: str) -> Field[Subject]:
+        return self[name]
+
+
+class Field(Generic[Subject]):
+    """One field; its own fields are attributes, those called as a method is stand in brackets: `order.box["size"]`.
+
+    Comparing it with a value, or with a field, makes a condition.
+    """
+
+    __hash__ = None  # type: ignore[assignment]  # equality makes a condition
+
+    def __init__(self, kind: type[Subject], node: Node, field_type: Any) -> None:
+        self._kind = kind
+        self._node = node
+        self._type = field_type
+
+    def __getattr__(self, name: str) -> Field[Subject]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __getitem__(self, name: str) -> Field[Subject]:
+        return Field(self._kind, Select(self._node, name), _type_of_field(self._type, name))
+
+    def _compared(self, operator: str, other: object) -> Specification[Subject]:
+        return Specification(Binary(operator, self._node, _node_of(other)))
+
+    def __eq__(self, other: object) -> Specification[Subject]:  # type: ignore[override]
+        return self._compared("==", other)
+
+    def __ne__(self, other: object) -> Specification[Subject]:  # type: ignore[override]
+        return self._compared("!=", other)
+
+    def __lt__(self, other: object) -> Specification[Subject]:
+        return self._compared("<", other)
+
+    def __le__(self, other: object) -> Specification[Subject]:
+        return self._compared("<=", other)
+
+    def __gt__(self, other: object) -> Specification[Subject]:
+        return self._compared(">", other)
+
+    def __ge__(self, other: object) -> Specification[Subject]:
+        return self._compared(">=", other)
+
+    def is_in(self, values: Iterable[object]) -> Specification[Subject]:
+        """It is one of these."""
+        return Specification(Binary("in", self._node, ListOf(tuple(_node_of(each) for each in values))))
+
+    def contains(self, part: object) -> Specification[Subject]:
+        """A text has this in it, or a list this element."""
+        if isinstance(part, str) and self._type not in (list, tuple, set, frozenset) and not _is_many(self._type):
+            return Specification(Call("contains", (Literal(part),), self._node))
+        return Specification(Binary("in", _node_of(part), self._node))
+
+    def starts_with(self, beginning: str) -> Specification[Subject]:
+        """A text begins so."""
+        return Specification(Call("startsWith", (Literal(beginning),), self._node))
+
+    def ends_with(self, ending: str) -> Specification[Subject]:
+        """A text ends so."""
+        return Specification(Call("endsWith", (Literal(ending),), self._node))
+
+    def matches(self, pattern: str) -> Specification[Subject]:
+        """The pattern, of RE2, is found in a text."""
+        return Specification(Call("matches", (Literal(pattern),), self._node))
+
+    def is_true(self) -> Specification[Subject]:
+        """The field itself is the condition."""
+        return Specification(self._node)
+
+    def is_missing(self) -> Specification[Subject]:
+        """It holds None."""
+        return Specification(Binary("==", self._node, Literal(None)))
+
+    @property
+    def size(self) -> Field[Subject]:
+        """How many characters or elements it has."""
+        return Field(self._kind, Call("size", (self._node,)), int)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a field is no condition: compare it, or ask is_true()")
+
+
+def _node_of(value: object) -> Node:
+    """A value as part of a rule."""
+    if isinstance(value, Field):
+        return value._node  # noqa: SLF001  # of the same class
+    if isinstance(value, Enum):
+        return _node_of(value.value)
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return Literal(value)
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise RuleError(f"{value.isoformat()} has no time zone: which moment it is depends on the place")
+        return Call("timestamp", (Literal(value.isoformat()),))
+    if isinstance(value, timedelta):
+        microseconds = value // timedelta(microseconds=1)
+        text = f"{'-' if microseconds < 0 else ''}{abs(microseconds) // 10**6}.{abs(microseconds) % 10**6:06d}s"
+        return Call("duration", (Literal(text),))
+    if hasattr(value, "isoformat"):
+        return Literal(str(value.isoformat()))
+    raise RuleError(f"a {type(value).__name__} cannot stand in a rule; give a number, a text, a moment or a field")
+
+
+def _type_of_field(kind: Any, name: str) -> Any:
+    """The declared type of a field, Any where nothing is declared. Raises `FieldError`."""
+    kind = _without_none(kind)
+    if not isinstance(kind, type) or issubclass(kind, Mapping) or kind in (object, str, int, float, bool, bytes):
+        if isinstance(kind, type) and kind in (str, int, float, bool, bytes):
+            raise FieldError(f"a {kind.__name__} has no field {name}")
+        return Any
+    declared = typing.get_type_hints(kind)
+    if name in declared:
+        return declared[name]
+    if isinstance(getattr(kind, name, None), property):
+        return Any
+    if not declared and not dataclasses.is_dataclass(kind):
+        return Any
+    raise FieldError(f"{kind.__name__} has no field {name}{did_you_mean(name, declared)}")
+
+
+def _without_none(kind: Any) -> Any:
+    others = [each for each in typing.get_args(kind) if each is not type(None)]
+    return others[0] if len(others) == 1 and type(None) in typing.get_args(kind) else kind
+
+
+def _is_many(kind: Any) -> bool:
+    return typing.get_origin(_without_none(kind)) in (list, tuple, set, frozenset)

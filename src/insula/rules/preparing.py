@@ -1,0 +1,27 @@
+"""Makes a tree ready to be answered, with all functions and macros that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from insula.rules.evaluation import Preparation
+from insula.rules.frame import STEPS, Frame
+from insula.rules.functions.encoders import ENCODERS
+from insula.rules.functions.mathematics import MATHEMATICS
+from insula.rules.functions.optionals import OPTIONALS
+from insula.rules.functions.registry import Functions
+from insula.rules.functions.standard import STANDARD
+from insula.rules.functions.strings import STRINGS
+from insula.rules.functions.times import TIMES
+from insula.rules.macros import MACROS
+from insula.rules.tree import Node
+
+FUNCTIONS = Functions(STANDARD, TIMES, STRINGS, MATHEMATICS, ENCODERS, OPTIONALS)
+
+
+def ready(tree: Node, *, steps: int = STEPS, check: bool = True) -> Callable[[Mapping[str, Any]], Any]:
+    """A function of the subjects. Raises `RuleError` for what can never be answered, if that is to be checked."""
+    preparation = Preparation(FUNCTIONS, MACROS, strict=check)
+    step, slots = preparation.value(tree), preparation.slots
+    return lambda subjects: step(Frame(subjects, slots, steps))

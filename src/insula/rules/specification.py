@@ -1,0 +1,147 @@
+"""A condition on one kind of object, which can be combined, asked, explained, written, and become a filter in SQL.
+
+Source: Evans and Fowler, "Specifications".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from insula.rules.checking import check
+from insula.rules.errors import NoOverload
+from insula.rules.explanation import Explanation, explained
+from insula.rules.parser import LIMITS, Limits, parse
+from insula.rules.preparing import FUNCTIONS, ready
+from insula.rules.quick import quickly
+from insula.rules.sql import to_sql
+from insula.rules.subjects import FieldsOf
+from insula.rules.text import to_text
+from insula.rules.tree import Connective, Node, Predicate, Unary
+from insula.rules.types import fields_of
+from insula.rules.usage import fields_used, tree_of_path
+from insula.rules.values import named
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, FromClause
+
+Subject = TypeVar("Subject")
+
+
+class Specification(Generic[Subject]):
+    """A condition. Call it with an object: `eligible(order)`. Combine it with `&`, `|` and `~`.
+
+    Parameters: `tree`, what it says, which names the fields of the object; `names`, what some of its parts are called.
+    """
+
+    def __init__(self, tree: Node, names: Mapping[Node, str] | None = None) -> None:
+        self.tree = tree
+        self._names = dict(names or {})
+
+    @staticmethod
+    def parse(text: str, kind: type[Subject] | None = None, *, limits: Limits = LIMITS) -> Specification[Subject]:
+        """From CEL that names the fields of the object: "total >= 100".
+
+        Parameters: `kind`, the class that it is checked against (default: any).
+        Raises `RuleSyntaxError`, `RuleTypeError`, `RuleError`.
+        """
+        tree = parse(text, limits)
+        if kind is not None:
+            check(tree, fields_of(kind), FUNCTIONS, text)
+        found: Specification[Subject] = Specification(tree)
+        _ = found._answer  # what can never be answered is told now
+        return found
+
+    @staticmethod
+    def of(predicate: Callable[[Subject], bool], name: str = "") -> Specification[Subject]:
+        """From a plain function. It cannot be written as text nor become SQL, and neither can what it is part of."""
+        return Specification(Predicate(name or getattr(predicate, "__name__", "predicate"), predicate))
+
+    def named(self, name: str) -> Specification[Subject]:
+        """The same, called so in explanations."""
+        return Specification(self.tree, {**self._names, self.tree: name})
+
+    # -- combining
+
+    def __and__(self, other: Specification[Subject]) -> Specification[Subject]:
+        return self._with(Connective.AND, other)
+
+    def __or__(self, other: Specification[Subject]) -> Specification[Subject]:
+        return self._with(Connective.OR, other)
+
+    def __invert__(self) -> Specification[Subject]:
+        return Specification(Unary("!", self.tree), self._names)
+
+    def _with(self, operator: str, other: Specification[Subject]) -> Specification[Subject]:
+        operands = (*self._operands(operator), *other._operands(operator))
+        return Specification(Connective(operator, operands), {**self._names, **other._names})
+
+    def _operands(self, operator: str) -> tuple[Node, ...]:
+        """Those of a chain stand side by side, as when it is read from text; one that has a name stays whole."""
+        tree = self.tree
+        if isinstance(tree, Connective) and tree.operator == operator and tree not in self._names:
+            return tree.operands
+        return (tree,)
+
+    def and_(self, other: Specification[Subject]) -> Specification[Subject]:
+        """Both hold."""
+        return self & other
+
+    def or_(self, other: Specification[Subject]) -> Specification[Subject]:
+        """One of them holds, or both."""
+        return self | other
+
+    def not_(self) -> Specification[Subject]:
+        """It does not hold."""
+        return ~self
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a specification is neither true nor false: combine it with & | ~ instead of and, or, not")
+
+    # -- asking
+
+    @cached_property
+    def _answer(self) -> Callable[[Any], Any]:
+        step = ready(self.tree)
+        return quickly(self.tree, lambda subject: step(FieldsOf(subject)), of_one=True)
+
+    def is_satisfied_by(self, subject: Subject) -> bool:
+        """Whether the object fulfils it. Raises `EvaluationError` where that cannot be said."""
+        answer = self._answer(subject)
+        if answer.__class__ is not bool:
+            raise NoOverload(f"a specification answers with a bool, not with {named(answer)}")
+        return bool(answer)
+
+    __call__ = is_satisfied_by
+
+    def explain(self, subject: Subject) -> Explanation:
+        """Which clauses decided, and with which values."""
+        about = FieldsOf(subject)
+        return explained(
+            self.tree,
+            lambda node: ready(node, check=False)(about),
+            lambda path: ready(tree_of_path(path), check=False)(about),
+            self._names,
+        )
+
+    # -- other forms
+
+    def to_sql(self, columns: FromClause | Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+        """As a filter: true for the same rows, false or NULL for all others.
+
+        Parameters: `columns`, a table whose columns are called as the fields are, or field -> column.
+        Raises `RuleError` that names what SQL would answer differently.
+        """
+        return to_sql(self.tree, columns)
+
+    def to_cel(self) -> str:
+        """As text. Raises `RuleError` where a plain predicate is part of it."""
+        return to_text(self.tree)
+
+    __str__ = to_cel
+
+    @property
+    def fields_used(self) -> frozenset[str]:
+        """The fields of the object that it looks at."""
+        return fields_used(self.tree)

@@ -1,0 +1,212 @@
+"""A rule as a condition of SQL, true for exactly the rows for which the rule is true.
+
+What has no answer is NULL there: `&&`, `||` and `!` treat an error as SQL treats NULL. Equality is different, since
+null equals null in CEL, and becomes IS NOT DISTINCT FROM. What databases answer differently from each other or from
+CEL is refused by name.
+"""
+
+from __future__ import annotations
+
+import operator as operators
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from insula.rules.errors import RuleError
+from insula.rules.text import to_text
+from insula.rules.tree import Binary, Call, Conditional, Connective, ListOf, Literal, Node, Predicate, Unary
+from insula.rules.usage import dotted
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
+    Columns = "FromClause | Mapping[str, ColumnElement[Any]]"
+else:
+    Columns = Any
+
+_EXACT = 2**53
+_ORDERS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge,
+}  # fmt: skip
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
+
+def to_sql(tree: Node, columns: Any) -> ColumnElement[bool]:
+    """The condition. Parameters: `columns`, a table, or field -> column. Raises `RuleError`."""
+    condition: ColumnElement[bool] = _Translation(columns).condition(tree)
+    return condition
+
+
+class _Translation:
+    def __init__(self, columns: Any) -> None:
+        import sqlalchemy
+
+        self._sql = sqlalchemy
+        self._columns: Mapping[str, Any] = columns if isinstance(columns, Mapping) else columns.c
+
+    def condition(self, node: Node) -> Any:
+        """A part that is true, false or NULL."""
+        if isinstance(node, Connective):
+            joined = self._sql.and_ if node.operator == Connective.AND else self._sql.or_
+            return joined(*map(self.condition, node.operands))
+        if isinstance(node, Unary) and node.operator == "!":
+            return self._sql.not_(self.condition(node.operand))
+        if isinstance(node, Conditional):
+            return self._conditional(node)
+        if isinstance(node, Literal) and node.value.__class__ is bool:
+            return self._sql.true() if node.value else self._sql.false()
+        if isinstance(node, Binary):
+            return self._comparison(node)
+        if isinstance(node, Call):
+            return self._call(node)
+        if isinstance(node, Predicate):
+            raise RuleError(f"to_sql: {node.name} is a plain predicate; SQL knows nothing of it")
+        column = self._column(node)
+        if not isinstance(column.type, self._sql.Boolean):
+            raise _refused(node, "it is no condition: the column holds no booleans")
+        return column
+
+    def _conditional(self, node: Conditional) -> Any:
+        condition = self.condition(node.condition)
+        return self._sql.case(
+            (condition, self.condition(node.then)), (self._sql.not_(condition), self.condition(node.otherwise)),
+            else_=self._sql.null(),
+        )  # fmt: skip
+
+    def _column(self, node: Node) -> Any:
+        path = dotted(node)
+        if path is None:
+            raise _refused(node, "only fields, values and comparisons of them become SQL")
+        found = self._columns.get(path)
+        if found is None:
+            found = self._columns.get(path.replace(".", "_"))
+        if found is None:
+            raise RuleError(f"to_sql: there is no column for {path}; there are {', '.join(self._columns.keys())}")
+        return found
+
+    # -- comparisons
+
+    def _comparison(self, node: Binary) -> Any:
+        operator, left, right = node.operator, node.left, node.right
+        if operator == "in":
+            return self._membership(node)
+        if operator not in _MIRRORED:
+            raise _refused(node, "databases answer arithmetic differently where numbers are large")
+        if isinstance(left, Literal):
+            operator, left, right = _MIRRORED[operator], right, left
+        if isinstance(left, Literal):
+            raise _refused(node, "it compares two values and no column")
+        column, size = self._measured(left)
+        other = self._value(node, column, right.value, size=size) if isinstance(right, Literal) else self._column(right)
+        if not isinstance(right, Literal):
+            self._check_alike(node, column, other)
+        if operator in _ORDERS:
+            self._check_order(node, column)
+            return _ORDERS[operator](column, other)
+        equal = self._equal(column, other, size=size)
+        return equal if operator == "==" else self._sql.not_(equal)
+
+    @staticmethod
+    def _equal(column: Any, other: Any, *, size: bool) -> Any:
+        """Null equals null, but what is missing has no size that could be equal to anything."""
+        return column == other if size else column.is_not_distinct_from(other)
+
+    def _measured(self, node: Node) -> tuple[Any, bool]:
+        """A column, or the length of one."""
+        if not (isinstance(node, Call) and node.function == "size"):
+            return self._column(node), False
+        of = node.target if node.target is not None else node.arguments[0]
+        column = self._column(of)
+        if not isinstance(column.type, self._sql.String):
+            raise _refused(node, "only a text has a length in SQL")
+        return self._sql.func.length(column, type_=self._sql.Integer()), True
+
+    def _value(self, node: Node, column: Any, value: Any, *, size: bool) -> Any:
+        """The value as the column's type has it. Raises `RuleError` where the two cannot be compared alike."""
+        kind = column.type
+        if value is None:
+            if size:
+                raise _refused(node, "a length is never null")
+            return self._sql.null()
+        if isinstance(kind, self._sql.Date) and isinstance(value, str):
+            return self._date(node, value)
+        fits = (
+            (isinstance(kind, self._sql.Boolean) and value.__class__ is bool)
+            or (self._is_text(kind) and value.__class__ is str)
+            or (self._is_number(kind) and value.__class__ in (int, float) and abs(value) < _EXACT)
+        )
+        if not fits:
+            raise _refused(node, f"a column of {kind!r} is not compared with {type(value).__name__} as CEL does it")
+        return self._sql.literal(value)
+
+    def _is_text(self, kind: Any) -> bool:
+        return isinstance(kind, self._sql.String) and not isinstance(kind, self._sql.Enum)
+
+    def _is_number(self, kind: Any) -> bool:
+        """Decimals are left out: a rule sees them as doubles, a database does not."""
+        return isinstance(kind, self._sql.Integer | self._sql.Float)
+
+    @staticmethod
+    def _date(node: Node, text: str) -> date:
+        try:
+            found = date.fromisoformat(text)
+        except ValueError:
+            found = None
+        if found is None or found.isoformat() != text:
+            raise _refused(node, 'a date is compared with one such as "2030-01-31"')
+        return found
+
+    def _check_alike(self, node: Node, left: Any, right: Any) -> None:
+        kinds = (self._sql.Boolean, self._sql.Integer, self._sql.Float, self._sql.Date)
+        same = any(isinstance(left.type, kind) and isinstance(right.type, kind) for kind in kinds)
+        if not same and not (self._is_text(left.type) and self._is_text(right.type)):
+            raise _refused(node, f"columns of {left.type!r} and {right.type!r} are not compared as CEL does it")
+
+    def _check_order(self, node: Node, column: Any) -> None:
+        if isinstance(column.type, self._sql.String):
+            raise _refused(node, "how texts are ordered depends on the database")
+        if isinstance(column.type, self._sql.Boolean):
+            raise _refused(node, "not every database has an order of booleans")
+
+    def _membership(self, node: Binary) -> Any:
+        if not isinstance(node.right, ListOf) or not all(isinstance(each, Literal) for each in node.right.elements):
+            raise _refused(node, "only a list of values becomes SQL")
+        column, size = self._measured(node.left)
+        values = [each.value for each in node.right.elements if isinstance(each, Literal)]
+        tests = [self._equal(column, self._value(node, column, each, size=size), size=size) for each in values]
+        if size and not tests:  # false for every text, but without answer for NULL
+            return self._sql.case((column.is_not(None), self._sql.false()), else_=self._sql.null())
+        return self._sql.or_(self._sql.false(), *tests)
+
+    # -- functions on texts
+
+    def _call(self, node: Call) -> Any:
+        test = {"startsWith": self._starts, "endsWith": self._ends, "contains": self._contains}.get(node.function)
+        if test is None or node.target is None or len(node.arguments) != 1:
+            raise _refused(node, f"{node.function}() has no counterpart that answers alike everywhere")
+        (argument,) = node.arguments
+        if not (isinstance(argument, Literal) and isinstance(argument.value, str)):
+            raise _refused(node, "what is looked for has to be a text in the rule")
+        column = self._column(node.target)
+        if not self._is_text(column.type):
+            raise _refused(node, "the column holds no texts")
+        if not argument.value:  # true for every text, but without answer for NULL
+            return self._sql.case((column.is_not(None), self._sql.true()), else_=self._sql.null())
+        return test(column, argument.value)
+
+    def _starts(self, column: Any, text: str) -> Any:
+        return self._sql.func.substr(column, 1, len(text)) == text
+
+    def _ends(self, column: Any, text: str) -> Any:
+        length, null = self._sql.func.length(column), self._sql.null()
+        ends = self._sql.func.substr(column, length - (len(text) - 1), len(text)) == text
+        return self._sql.case((length >= len(text), ends), (length < len(text), self._sql.false()), else_=null)
+
+    def _contains(self, column: Any, text: str) -> Any:
+        # LIKE is blind to case in one database, and INSTR is missing in another.
+        length = self._sql.func.length
+        return length(self._sql.func.replace(column, text, "")) < length(column)
+
+
+def _refused(node: Node, reason: str) -> RuleError:
+    return RuleError(f"to_sql: {to_text(node)}: {reason}")

@@ -1,0 +1,152 @@
+"""As a filter of SQL a rule finds the rows for which it is true, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Float,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    create_engine,
+    delete,
+    insert,
+    select,
+)
+
+from insula.rules import EvaluationError, RuleError, Specification
+from insula.rules.tree import Binary, Call, Conditional, Connective, ListOf, Literal, Name, Node, Unary
+
+rows = Table(
+    "rows", MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("text", String), Column("other_text", String),
+    Column("count", Integer), Column("other_count", Integer),
+    Column("size_", Float), Column("paid", Boolean), Column("day", Date), Column("price", Numeric),
+)  # fmt: skip
+
+texts = some.sampled_from(["", "a", "A", "ab", "abc", "%", "_", "a%", "ä", "'", "null"])
+counts = some.integers(-2, 2) | some.sampled_from([2**53 + 1, -(2**62), 2**62])
+sizes = some.sampled_from([-1.5, 0.0, 1.0, 2.0, 1e300])
+days = some.sampled_from([date(2029, 12, 31), date(2030, 1, 1), date(2030, 1, 2)])
+maybe: dict[str, some.SearchStrategy[Any]] = {
+    "text": texts, "other_text": texts, "count": counts, "other_count": counts, "size_": sizes, "paid": some.booleans(),
+    "day": days,
+}  # fmt: skip
+contents = some.lists(
+    some.fixed_dictionaries({name: some.none() | values for name, values in maybe.items()}), min_size=1, max_size=4
+)
+
+equality = some.sampled_from(["==", "!="])
+any_order = some.sampled_from(["==", "!=", "<", "<=", ">", ">="])
+numbers = some.builds(Literal, some.integers(-2, 2) | some.sampled_from([-1.5, 0.0, 1.0, 2.0, 4e15]))
+measures = some.sampled_from(["count", "size_"]).map(Name) | some.just(Call("size", (Name("text"),)))
+nothing = some.just(Literal(None))
+
+
+def _list(values: some.SearchStrategy[Any]) -> some.SearchStrategy[Node]:
+    return some.lists(some.builds(Literal, values), max_size=3).map(lambda each: ListOf(tuple(each)))
+
+
+atoms = some.one_of(
+    some.builds(Binary, equality, some.just(Name("text")), some.builds(Literal, texts) | nothing),
+    some.builds(Binary, equality, some.just(Name("text")), some.just(Name("other_text"))),
+    some.builds(Binary, equality, some.builds(Literal, texts), some.just(Name("text"))),
+    some.builds(Binary, any_order, measures, numbers),
+    some.builds(Binary, any_order, numbers, measures),
+    some.builds(Binary, equality, some.sampled_from(["count", "size_", "day", "paid"]).map(Name), nothing),
+    some.builds(Binary, any_order, some.just(Name("count")), some.just(Name("other_count"))),
+    some.builds(Binary, equality, some.just(Name("paid")), some.builds(Literal, some.booleans())),
+    some.builds(Binary, equality, some.just(Name("day")), some.builds(Literal, days.map(date.isoformat))),
+    some.builds(Binary, some.just("in"), some.just(Name("text")), _list(texts | some.none())),
+    some.builds(Binary, some.just("in"), some.just(Name("count")), _list(some.integers(-2, 2) | some.none())),
+    some.builds(Binary, some.just("in"), some.just(Call("size", (Name("text"),))), _list(some.integers(-2, 2))),
+    some.builds(
+        Call, some.sampled_from(["startsWith", "endsWith", "contains"]), some.tuples(some.builds(Literal, texts)),
+        some.just(Name("text")),
+    ),
+    some.just(Name("paid")),
+    some.builds(Literal, some.booleans()),
+)  # fmt: skip
+conditions = some.recursive(
+    atoms,
+    lambda smaller: (
+        some.builds(Connective, some.sampled_from(["&&", "||"]), some.lists(smaller, min_size=2, max_size=3).map(tuple))
+        | some.builds(Unary, some.just("!"), smaller)
+        | some.builds(Conditional, smaller, smaller, smaller)
+    ),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Connection]:
+    """SQLite, in memory."""
+    engine = create_engine("sqlite://")
+    rows.metadata.create_all(engine)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def holds(specification: Specification[Any], row: dict[str, Any]) -> bool:
+    try:
+        return specification(row)
+    except EvaluationError:
+        return False
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@given(tree=conditions, content=contents)
+def test_the_filter_finds_the_rows_for_which_the_rule_is_true(
+    database: Connection, tree: Node, content: list[dict[str, Any]]
+) -> None:
+    specification: Specification[Any] = Specification(tree)
+    database.execute(delete(rows))
+    database.execute(insert(rows), content)
+    found = database.execute(select(rows.c.id).where(specification.to_sql(rows)).order_by(rows.c.id)).scalars().all()
+    assert found == [number for number, row in enumerate(content, start=1) if holds(specification, row)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("text < 'a'", 'to_sql: text < "a": how texts are ordered depends on the database'),
+        ("count + 1 > 2", "to_sql: count \\+ 1: only fields, values and comparisons of them become SQL"),
+        ("count == '1'", "is not compared with str as CEL does it"),
+        ("text == 1", "is not compared with int as CEL does it"),
+        ("price == 1.0", "is not compared with float as CEL does it"),
+        ("count == 9007199254740993", "is not compared with int"),
+        ("count == size_", "columns of .* are not compared as CEL does it"),
+        ("count", "it is no condition"),
+        ("text.matches('a')", "matches\\(\\) has no counterpart that answers alike everywhere"),
+        ("text.contains(other_text)", "what is looked for has to be a text in the rule"),
+        ("day == '2030'", "a date is compared with one such as"),
+        ("1 == 1", "it compares two values and no column"),
+        ("nothing == 1", "there is no column for nothing; there are id, text"),
+        ("text in other_text", "only a list of values becomes SQL"),
+        ("[1].all(x, x == 1)", "all\\(\\) has no counterpart"),
+    ],
+)
+def test_what_cannot_be_translated_is_refused_by_name(text: str, told: str) -> None:
+    with pytest.raises(RuleError, match=told):
+        Specification.parse(text).to_sql(rows)
+
+
+def test_fields_of_fields_find_their_column_by_name_or_as_they_are_told() -> None:
+    flat = Table("flat", MetaData(), Column("total_amount", Integer))
+    rule = Specification.parse("total.amount > 5")
+    assert "flat.total_amount > " in str(rule.to_sql(flat))
+    assert "rows.count > " in str(rule.to_sql({"total.amount": rows.c.count}))
