@@ -105,10 +105,19 @@ class LocalServers:
     def _start(self, name: str, server: Server, number: signal.Signals) -> None:
         server.start()
         self._let_go(name)
-        self._guards[name] = subprocess.Popen(
-            [sys.executable, "-m", "insula.runtime.local.lifeline", str(self._lifeline), str(server.pid), str(+number)],
-            pass_fds=(self._lifeline,), start_new_session=True,
-        )  # fmt: skip
+        guard = [
+            sys.executable,
+            "-m",
+            "insula.runtime.local.lifeline",
+            str(self._lifeline),
+            str(server.pid),
+            str(+number),
+        ]
+        try:
+            self._guards[name] = subprocess.Popen(guard, pass_fds=(self._lifeline,), start_new_session=True)
+        except OSError:  # without a guard it could outlive us
+            server.stop()
+            raise
 
     def _let_go(self, name: str) -> None:
         guard = self._guards.pop(name, None)
@@ -131,9 +140,10 @@ class LocalServers:
             self._say(name, "has ended; starting it again")
             try:
                 await asyncio.to_thread(self._start, name, server, number)
-            except InsulaError as error:
+            except Exception as error:  # a full disk, no more processes: whatever it is may pass, and none else looks
                 delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
-                self._say(name, f"{error}; again in {delay:g} s")
+                told = str(error) if isinstance(error, InsulaError) else f"{type(error).__name__}: {error}"
+                self._say(name, f"{told}; again in {delay:g} s")
             else:
                 delay = _LOOK_SECONDS
                 self._say(name, f"is ready again, as process {server.pid}")
