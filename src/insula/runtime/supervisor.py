@@ -73,7 +73,8 @@ class Supervisor:
 
     Parameters: `programs`; `say`; `ready_seconds`, how long it may take until a program is ready for the first time
     (default 30), however often it ends meanwhile; `stop_seconds`, after which one that was told to stop is killed
-    (default 15); `hung_seconds`, after which one that says nothing is (default 30).
+    (default 30, above twice the 10 that it may drain); `hung_seconds`, after which one that says nothing is (default
+    30).
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Supervisor:
         say: Say,
         *,
         ready_seconds: float = 30.0,
-        stop_seconds: float = 15.0,
+        stop_seconds: float = 30.0,
         hung_seconds: float = _HUNG_SECONDS,
         clock: Clock | None = None,
     ) -> None:
