@@ -18,7 +18,7 @@ class FullDisk:
 
     pid = None
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, password_file: Path) -> None:
         self.directory = directory
 
     def start(self) -> None:

@@ -72,8 +72,9 @@ class LocalServers:
         self._randomness = randomness or SystemRandomness()
         folder = (directory / FOLDER).absolute()
         self._passwords = folder / "passwords"
+        self._nats_password = folder / "nats-password"
         self._postgres = LocalPostgres(folder / "postgres") if plan.database == LOCAL else None
-        self._nats = LocalNats(folder / "nats") if plan.transport == LOCAL else None
+        self._nats = LocalNats(folder / "nats", password_file=self._nats_password) if plan.transport == LOCAL else None
         self._guards: dict[str, subprocess.Popen[bytes]] = {}
         self._lifeline, self._end = os.pipe()
 
@@ -91,9 +92,10 @@ class LocalServers:
             self._provision(Store(address=database, password_file=password_file), self._postgres.address)
             self._say("postgres", f"is ready at 127.0.0.1:{self._postgres.port}")
         if self._nats is not None:
+            keep_secret(self._nats_password, self._randomness)
             self._start("nats", self._nats, signal.SIGTERM)
             transport = self._nats.url
-            self._say("nats", f"is ready at {transport}")
+            self._say("nats", f"is ready at {self._nats.address}")
         Addresses(os.getpid(), self._plan.name, database, password_file, transport).write(self._directory)
 
     def _provision(self, store: Store, administrator: str) -> None:
