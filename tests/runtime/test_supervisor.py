@@ -165,6 +165,25 @@ async def test_one_that_hangs_is_ended_and_started_again() -> None:
     await running
 
 
+async def test_one_that_is_alive_but_does_not_say_whether_it_is_ready_is_let_be_and_told_once() -> None:
+    told, port = Told(), free_port()
+    waiting = SERVER.replace(
+        "        await reader.readline()\n",
+        "        asked = await reader.readline()\n"
+        "        main.asked = getattr(main, 'asked', 0) + (b'ready' in asked)\n"
+        "        if b'ready' in asked and 1 < main.asked < 8:\n"
+        "            return writer.close()\n",
+    )
+    supervisor = Supervisor([Program("one", [sys.executable, "-c", waiting, str(port)], port)], told, hung_seconds=0.4)
+    running = asyncio.create_task(supervisor.run())
+    await told.until(lambda _, line: line == "is ready again")
+    supervisor.stop()
+    await running
+    lines = [line for _, line in told.lines]
+    assert sum(line.startswith("is alive but not ready") for line in lines) == 1
+    assert sum(line.startswith("my id is") for line in lines) == 1
+
+
 async def test_one_that_ends_again_and_again_before_it_is_ready_ends_everything_with_a_word(tmp_path: Path) -> None:
     failing = program(tmp_path, "failing", "print('out of order', flush=True); raise SystemExit(1)")
     async with asyncio.timeout(20):

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBars
 
-from insula.kernel import SeededRandomness, SystemClock, SystemRandomness
+from insula.kernel import InsulaError, SeededRandomness, SystemClock, SystemRandomness
+from insula.runtime import presence
+from insula.runtime.configuration import Configuration
 from shop.traffic.client import ShopClient
 from shop.traffic.invention import invent
 from shop.traffic.journey import Journey, Visit
@@ -128,10 +130,21 @@ async def _say_if_away(session: aiohttp.ClientSession, url: str, patience_second
         await (await session.get("/_insula/health")).read()
     except (aiohttp.ClientError, OSError) as error:
         print(
-            f"no shop answers at {url} ({error}); start it with `make run`, or give its --url. "
-            f"Trying for {patience_seconds:g} s",
+            f"no shop answers at {url} ({error}); {_where(url)}. Trying for {patience_seconds:g} s",
             file=sys.stderr,
         )
+
+
+def _where(url: str) -> str:
+    """What to do instead; a shop whose data lies in this directory is named by its addresses."""
+    try:
+        running = [process.url for process in presence.found(Path(Configuration().store.directory))]
+    except InsulaError:
+        running = []
+    others = [each for each in running if each != url]
+    if not others:
+        return "start it with `make run`, or give its --url"
+    return f"one runs at {', '.join(others)}: give --url {others[0]}"
 
 
 if __name__ == "__main__":

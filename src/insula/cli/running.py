@@ -25,9 +25,6 @@ from insula.modules import Assembly
 from insula.runtime.configuration import load
 from insula.runtime.wiring import assembled, migration_problems
 
-_DRAIN_SECONDS = 30.0
-"""After so long a process ends whose supervisor has, however far its draining is."""
-
 Lifeline = Annotated[int | None, typer.Option(hidden=True)]
 
 
@@ -42,9 +39,9 @@ def run(
 
     Example: insula run shop.system:shop --topology services --only orders
     """
-    if lifeline is not None:
-        threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
     configuration = configured(config, directory, host=host, port=port)
+    if lifeline is not None:  # before the system is imported, which may take its time
+        threading.Thread(target=end_with, args=(lifeline, configuration.http.stop_seconds), daemon=True).start()
     system = find_system(target, configuration)
     _log_to_terminal()
     from insula.runtime.local.addresses import Addresses
@@ -65,8 +62,11 @@ def run(
     _run(serve_system(system, configuration, part=part, announce=say))
 
 
-def end_with(lifeline: int, seconds: float = _DRAIN_SECONDS) -> None:
-    """Stop this process when the one at the other end of the pipe has ended, however it ended."""
+def end_with(lifeline: int, seconds: float) -> None:
+    """Stop this process when the one at the other end of the pipe has ended, however it ended.
+
+    Parameters: `seconds`, after which it ends however far its draining is.
+    """
     os.read(lifeline, 1)  # nothing is ever written: it returns when the other end is closed
     os.kill(os.getpid(), signal.SIGTERM)
     SystemClock().block(seconds)  # a handler may hold the event loop, which then hears of no signal

@@ -51,7 +51,9 @@ def up(
     command = [sys.executable, "-m", "insula.cli", "run", *([target] if target else []), "--topology", topology]
     command += ["--directory", str(place), *(["--config", str(config)] if config else [])]
     programs = [_program(process, command, configuration) for process in plan.processes]
-    supervisor = Supervisor(programs, printer, ready_seconds=_READY_SECONDS)
+    supervisor = Supervisor(
+        programs, printer, ready_seconds=_READY_SECONDS, stop_seconds=configuration.http.stop_seconds
+    )
     supervisor.check()
     names = [module.name for module in system.modules]
     with claimed(place):

@@ -20,6 +20,8 @@ FILE = "insula.toml"
 _NOT_BY_VARIABLE = ("system", "topology")
 PREFIX = "INSULA_"
 
+_SAVE_SECONDS = 10.0
+
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -37,6 +39,11 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_at_once: _Count = 1000
     caller_header: str = ""
     drain_seconds: _Positive = 10.0
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long a stop may take before the process is killed: both waits, and the saving of cursors."""
+        return 2 * self.drain_seconds + _SAVE_SECONDS
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from insula.adapters.asgi.server import check_address
 from insula.kernel.clock import Clock, SystemClock
 from insula.kernel.errors import InsulaError
 
-READY_PATH = "/_insula/ready"
+ALIVE_PATH, READY_PATH = "/_insula/health", "/_insula/ready"
 
 _LOOK_SECONDS = 0.1
 _ANSWER_SECONDS = 2.0
@@ -25,7 +25,7 @@ _HEALTHY_SECONDS = 60.0
 """After so long a process is taken to be well: the next end counts as the first."""
 
 _HUNG_SECONDS = 30.0
-"""A process that was ready and has not said anything for so long, not even that it is not ready, is ended."""
+"""A process that was ready and for so long has not even said that it is alive is ended."""
 
 _WATCH_SECONDS = 5.0
 
@@ -33,6 +33,8 @@ _CANNOT_RUN = 2
 """The exit code of a command that could not be run at all: it would not help to try again."""
 
 _READY = 200
+
+_WAITS = "is alive but not ready: it waits for its database, its broker or its lease, and is left running"
 
 _LONGEST_LINE_BYTES = 1 << 16
 
@@ -65,13 +67,14 @@ class Supervisor:
     """Runs programs beside each other until it is told to stop.
 
     A program that ends by itself is started again, at once and then after a growing delay, up to half a minute; so is
-    one that answers nothing at all any more, which is ended first. None outlives this process, however it ends: each
-    holds the other end of a pipe, whose number it gets as `--lifeline`. What a program has started and left behind is
-    ended with it.
+    one that does not even say any more that it is alive, which is ended first. One that is alive but not ready is left
+    running, and told of. None outlives this process, however it ends: each holds the other end of a pipe, whose number
+    it gets as `--lifeline`. What a program has started and left behind is ended with it.
 
     Parameters: `programs`; `say`; `ready_seconds`, how long it may take until a program is ready for the first time
     (default 30), however often it ends meanwhile; `stop_seconds`, after which one that was told to stop is killed
-    (default 15); `hung_seconds`, after which one that says nothing is (default 30).
+    (default 30, above twice the 10 that it may drain); `hung_seconds`, after which one that says nothing is (default
+    30).
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class Supervisor:
         say: Say,
         *,
         ready_seconds: float = 30.0,
-        stop_seconds: float = 15.0,
+        stop_seconds: float = 30.0,
         hung_seconds: float = _HUNG_SECONDS,
         clock: Clock | None = None,
     ) -> None:
@@ -220,11 +223,14 @@ class Supervisor:
     async def _watch(self, program: Program, process: Process, first: asyncio.Future[None], give_up: float) -> None:
         """Wait until it is ready, then see that it goes on answering."""
         await self._until_ready(program, first, give_up)
-        heard = self._clock.monotonic()
+        heard, ready = self._clock.monotonic(), True
         while True:
             await self._clock.sleep(min(_WATCH_SECONDS, self._hung_seconds / 2))
-            if await status_of(program.host, program.port) is not None:
+            was, ready = ready, await status_of(program.host, program.port) == _READY
+            if ready or await status_of(program.host, program.port, ALIVE_PATH) is not None:
                 heard = self._clock.monotonic()
+                if ready != was:
+                    self._say(program.name, "is ready again" if ready else _WAITS)
             elif self._clock.monotonic() - heard >= self._hung_seconds:
                 self._say(program.name, f"has not answered for {self._hung_seconds:g} s; ending it")
                 with suppress(ProcessLookupError):
@@ -258,13 +264,13 @@ class Supervisor:
             await asyncio.wait([ended])
 
 
-async def status_of(host: str, port: int) -> int | None:
+async def status_of(host: str, port: int, path: str = READY_PATH) -> int | None:
     """What the process at that port answers when it is asked whether it is ready; None when it answers nothing."""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(f"GET {READY_PATH} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
                 status = await reader.readline()
             finally:
                 writer.close()

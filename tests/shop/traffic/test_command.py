@@ -1,12 +1,14 @@
 """python -m shop.traffic as a command."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from insula.runtime import presence
 from shop.traffic.__main__ import traffic
 
 
@@ -25,6 +27,18 @@ def test_it_exits_with_1_where_no_shop_answers(command: typer.Typer) -> None:
     assert "Cannot connect" in numbers["troubles"][0]
     assert "no shop answers at http://127.0.0.1:9" in result.stderr
     assert "start it with `make run`" in result.stderr
+
+
+def test_it_names_the_addresses_of_the_processes_that_run_on_this_directory(
+    command: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for port in (8101, 8102):
+        home = tmp_path / ".insula" / presence.PARTS / str(port)
+        presence.write(home, presence.Presence(os.getpid(), f"http://127.0.0.1:{port}", "token"))
+    nowhere = ["--url", "http://127.0.0.1:9", "--orders", "3", "--patience", "0", "--json"]
+    said = CliRunner().invoke(command, nowhere).stderr
+    assert "one runs at http://127.0.0.1:8101, http://127.0.0.1:8102: give --url http://127.0.0.1:8101" in said
 
 
 def test_it_exits_with_2_where_the_folder_is_none(tmp_path: Path, command: typer.Typer) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from insula.kernel.errors import ConfigurationError
 
 _HOST = "127.0.0.1"
+_USER = "insula"
 _ATTEMPTS = 3
 _LOOKS = 500
 _LOOK_SECONDS = 0.02
@@ -40,23 +41,38 @@ class LocalNats:
 
     Parameters: `directory`, where streams and output lie; `port`, 0 for a free one, which it keeps from then on;
     `arguments`, more options of the server, such as `("--user", "me", "--pass", "secret")`; `jetstream`, whether it
-    keeps streams (default True).
+    keeps streams (default True); `password_file`, with what a client has to show, in `url` from the start on (default
+    none: it takes anybody on this machine).
     """
 
     def __init__(
-        self, directory: Path, *, port: int = 0, arguments: Sequence[str] = (), jetstream: bool = True
+        self,
+        directory: Path,
+        *,
+        port: int = 0,
+        arguments: Sequence[str] = (),
+        jetstream: bool = True,
+        password_file: Path | None = None,
     ) -> None:
         self.directory = directory
         self.port = port
         self.version = ""
         self._arguments = tuple(arguments)
         self._jetstream = jetstream
+        self._password_file = password_file
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where it listens."""
-        return f"nats://{_HOST}:{self.port}"
+        """Where it listens, with the user and password that it asks for, if any."""
+        if self._password_file is None:
+            return f"nats://{self.address}"
+        return f"nats://{_USER}:{self._password_file.read_text(encoding='utf-8').strip()}@{self.address}"
+
+    @property
+    def address(self) -> str:
+        """Where it listens: host and port only."""
+        return f"{_HOST}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -88,12 +104,23 @@ class LocalNats:
     def _start_on(self, port: int) -> None:
         name = f"insula-{os.getpid()}-{port}"
         command = [str(server_binary()), "--addr", _HOST, "--port", str(port), "--name", name, *self._arguments]
+        if self._password_file is not None:
+            command += ["--config", str(self._configured(self._password_file))]
         if self._jetstream:
             command += ["--jetstream", "--store_dir", str(self.directory / "streams")]
         with self._output.open("ab") as output:
             # In a group of its own: a Ctrl-C at the terminal is for whoever started it, who stops it last.
             self._process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         self._wait_until_ready(self._process, port, name)
+
+    def _configured(self, password_file: Path) -> Path:
+        """A file with what it asks for: an argument would be there to read for everybody in the list of processes."""
+        word = password_file.read_text(encoding="utf-8").strip()
+        file = self.directory / "nats-server.conf"
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+            output.write(f'authorization {{ user: "{_USER}", password: "{word}" }}\n')
+        return file
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], port: int, name: str) -> None:
         for _ in range(_LOOKS):

@@ -72,8 +72,9 @@ class LocalServers:
         self._randomness = randomness or SystemRandomness()
         folder = (directory / FOLDER).absolute()
         self._passwords = folder / "passwords"
+        self._nats_password = folder / "nats-password"
         self._postgres = LocalPostgres(folder / "postgres") if plan.database == LOCAL else None
-        self._nats = LocalNats(folder / "nats") if plan.transport == LOCAL else None
+        self._nats = LocalNats(folder / "nats", password_file=self._nats_password) if plan.transport == LOCAL else None
         self._guards: dict[str, subprocess.Popen[bytes]] = {}
         self._lifeline, self._end = os.pipe()
 
@@ -91,9 +92,10 @@ class LocalServers:
             self._provision(Store(address=database, password_file=password_file), self._postgres.address)
             self._say("postgres", f"is ready at 127.0.0.1:{self._postgres.port}")
         if self._nats is not None:
+            keep_secret(self._nats_password, self._randomness)
             self._start("nats", self._nats, signal.SIGTERM)
             transport = self._nats.url
-            self._say("nats", f"is ready at {transport}")
+            self._say("nats", f"is ready at {self._nats.address}")
         Addresses(os.getpid(), self._plan.name, database, password_file, transport).write(self._directory)
 
     def _provision(self, store: Store, administrator: str) -> None:
@@ -105,10 +107,19 @@ class LocalServers:
     def _start(self, name: str, server: Server, number: signal.Signals) -> None:
         server.start()
         self._let_go(name)
-        self._guards[name] = subprocess.Popen(
-            [sys.executable, "-m", "insula.runtime.local.lifeline", str(self._lifeline), str(server.pid), str(+number)],
-            pass_fds=(self._lifeline,), start_new_session=True,
-        )  # fmt: skip
+        guard = [
+            sys.executable,
+            "-m",
+            "insula.runtime.local.lifeline",
+            str(self._lifeline),
+            str(server.pid),
+            str(+number),
+        ]
+        try:
+            self._guards[name] = subprocess.Popen(guard, pass_fds=(self._lifeline,), start_new_session=True)
+        except OSError:  # without a guard it could outlive us
+            server.stop()
+            raise
 
     def _let_go(self, name: str) -> None:
         guard = self._guards.pop(name, None)
@@ -131,9 +142,10 @@ class LocalServers:
             self._say(name, "has ended; starting it again")
             try:
                 await asyncio.to_thread(self._start, name, server, number)
-            except InsulaError as error:
+            except Exception as error:  # a full disk, no more processes: whatever it is may pass, and none else looks
                 delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
-                self._say(name, f"{error}; again in {delay:g} s")
+                told = str(error) if isinstance(error, InsulaError) else f"{type(error).__name__}: {error}"
+                self._say(name, f"{told}; again in {delay:g} s")
             else:
                 delay = _LOOK_SECONDS
                 self._say(name, f"is ready again, as process {server.pid}")
