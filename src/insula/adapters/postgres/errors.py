@@ -84,7 +84,8 @@ def is_lost(error: BaseException) -> bool:
 def failure_of(error: BaseException, place: str) -> Failure | None:
     """The `Failure` that `error` stands for when server or value are at fault, or None when the statement is."""
     cause, state = original(error), state_of(error)
-    reason = str(cause) or type(cause).__name__
+    # The driver appends DETAIL and HINT as further lines.
+    reason = " ".join(str(cause).split()) or type(cause).__name__
     if state == _IDLE_TOO_LONG:
         return Failure(f"{place}: it left its transaction idle for too long and was stopped ({reason})")
     if is_lost(error):

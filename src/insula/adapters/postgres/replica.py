@@ -1,4 +1,4 @@
-"""Reads of queries on a replica of the server, and on the server itself while the replica is away."""
+"""Reads of queries on a replica of the server, and on the server itself while the replica is away or lacks a table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import Executable, Result
 from insula.adapters.postgres.reader import Reader
 from insula.kernel.clock import Clock
 from insula.kernel.errors import Unavailable
+from insula.store.errors import TableMissing
 from insula.store.unit_of_work import Parameters
 
 _log = logging.getLogger("insula.postgres")
@@ -30,6 +31,7 @@ class ReplicaReader:
         self._name = name
         self._clock = clock
         self._away_until = 0.0
+        self._told_behind = False
 
     async def result(self, statement: Executable, parameters: Parameters, place: str) -> Result[Any]:
         """Run a statement that reads."""
@@ -38,6 +40,10 @@ class ReplicaReader:
                 return await self._replica.result(statement, parameters, place)
             except Unavailable as error:
                 self._is_away(error)
+            except TableMissing as error:  # a migration that has not come to the replica yet, or a real mistake
+                found = await self._primary.result(statement, parameters, place)
+                self._is_behind(error)
+                return found
         return await self._primary.result(statement, parameters, place)
 
     def result_in_thread(self, statement: Executable, parameters: Parameters, place: str) -> Result[Any]:
@@ -47,6 +53,10 @@ class ReplicaReader:
                 return self._replica.result_in_thread(statement, parameters, place)
             except Unavailable as error:
                 self._is_away(error)
+            except TableMissing as error:  # a migration that has not come to the replica yet, or a real mistake
+                found = self._primary.result_in_thread(statement, parameters, place)
+                self._is_behind(error)
+                return found
         return self._primary.result_in_thread(statement, parameters, place)
 
     def _is_away(self, error: Unavailable) -> None:
@@ -55,3 +65,8 @@ class ReplicaReader:
             "%s: the replica does not answer (%s); queries read from the server itself, for %g s",
             self._name, error, _AGAIN_SECONDS,
         )  # fmt: skip
+
+    def _is_behind(self, error: TableMissing) -> None:
+        if not self._told_behind:
+            self._told_behind = True
+            _log.warning("%s: the replica is behind (%s); such queries read from the server itself", self._name, error)
