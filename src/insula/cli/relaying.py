@@ -20,7 +20,10 @@ from insula.runtime import outbox_relay
 from insula.runtime.configuration import Relay
 
 Of = Annotated[str | None, typer.Argument(help="The outbox, like shop.tables:outbox. Default: as configured.")]
-To = Annotated[str | None, typer.Option(help="nats://host:4222, https://host/path, or celery:package.module:app.")]
+To = Annotated[
+    str | None,
+    typer.Option(help="nats://host:4222, kafka://host:9092/topic, https://host/path, or celery:package.module:app."),
+]
 Database = Annotated[str | None, typer.Option(help="Its database, like postgresql+psycopg://shop@localhost/shop.")]
 ShowStatus = Annotated[bool, typer.Option("--status", help="Show what waits and what could not be sent, and end.")]
 Retry = Annotated[str | None, typer.Option(help="Let a message that is held be tried again: its id, or all.")]

@@ -49,6 +49,13 @@ def _nats(address: str, source: str, _load: Load) -> Destination:
     return NatsDestination(address, source)
 
 
+def _kafka(address: str, source: str, _load: Load) -> Destination:
+    _require("confluent_kafka", "kafka", address)
+    from insula.adapters.kafka.destination import KafkaDestination
+
+    return KafkaDestination(address, source)
+
+
 def _http(address: str, _source: str, _load: Load) -> Destination:
     from insula.adapters.http.destination import HttpDestination
 
@@ -71,11 +78,12 @@ def _require(package: str, extra: str, address: str) -> None:
 # Another destination is one adapter that implements `Destination`, and one line here.
 _DESTINATIONS: Mapping[str, Callable[[str, str, Load], Destination]] = {
     "nats": _nats,
+    "kafka": _kafka,
     "http": _http,
     "https": _http,
     "celery": _celery,
 }
-_WRITTEN = ("nats://host:4222", "https://host/path", "celery:package.module:app")
+_WRITTEN = ("nats://host:4222", "kafka://host:9092/topic", "https://host/path", "celery:package.module:app")
 
 
 async def relay(outbox: Outbox, settings: Relay, load: Load, announce: Callable[[str], None]) -> None:
