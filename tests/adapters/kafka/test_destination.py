@@ -91,12 +91,12 @@ async def test_what_is_too_large_is_refused_and_others_are_taken() -> None:
         assert sum(map(len, await asyncio.to_thread(stored, cluster, "shop"))) == 1
 
 
-async def test_who_may_not_publish_is_told_so() -> None:
+async def test_while_publishing_is_forbidden_everything_waits() -> None:
     with mock_kafka() as cluster:
         cluster.make("shop", PARTITIONS)
         destination = KafkaDestination(cluster.url, "shop")
         cluster.refuse(PRODUCE, TOPIC_FORBIDDEN)
-        with pytest.raises(ConfigurationError, match=r"publishing to the topic shop: .*: allow it to this user"):
+        with pytest.raises(Unavailable, match=r"publishing to the topic shop: .*: allow it to this user"):
             await destination.send(MESSAGE)
         await destination.close()
 

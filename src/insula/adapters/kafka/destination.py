@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from insula.adapters.kafka.addresses import servers_of
 from insula.adapters.kafka.connection import KafkaConnection, value_of
 from insula.adapters.kafka.faults import ALL_BROKERS_DOWN, error_of, refusal, wrong_settings
-from insula.kernel.errors import ConfigurationError
+from insula.kernel.errors import ConfigurationError, Unavailable
 from insula.messages import Envelope, to_cloudevent
 from insula.messaging.destination import Refused
 
@@ -60,7 +60,7 @@ class KafkaDestination:
                 raise
 
     async def send(self, message: Envelope) -> None:
-        """Publish it, and wait until every broker in step has it. Raises `Unavailable`, `Refused`, ConfigurationError.
+        """Publish it, and wait until every broker in step has it. Raises `Unavailable`; `Refused` if it is too large.
 
         The library gives it up by itself when the time is over, so nothing of it is sent after this has returned.
         """
@@ -94,7 +94,9 @@ class KafkaDestination:
         trouble, self._trouble = self._trouble, None
         if trouble is not None and trouble.fatal():
             self._let_go()
-        return refusal(trouble or error, self._connection.address, f"publishing to the topic {self._topic}")
+        # What forbids one message forbids all of them: they wait, and none of them has failed by itself.
+        told = refusal(trouble or error, self._connection.address, f"publishing to the topic {self._topic}")
+        return Unavailable(str(told))
 
     def _ready_producer(self) -> Producer:
         if self._producer is None:
