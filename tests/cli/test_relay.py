@@ -122,7 +122,7 @@ def test_what_is_refused_is_shown_retried_and_dropped(tmp_path: Path, database: 
         ((OUTBOX,), "relay.to is not set; give --to, or write it in [relay]"),
         ((OUTBOX, "--status"), "relay.database is not set: give --database"),
         ((OUTBOX, "--database", "shop.db", "--to", "http://127.0.0.1"), "no address that SQLAlchemy knows; write it"),
-        ((OUTBOX, "--database", "sqlite://", "--to", "redis://x"), "redis://x is no destination; give --to"),
+        ((OUTBOX, "--database", "sqlite://", "--to", "amqp://x"), "amqp://x is no destination; give --to"),
         (
             (OUTBOX, "--database", "sqlite://", "--to", "http://127.0.0.1"),
             "has no table outbox: make it by your",

@@ -8,13 +8,15 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from insula.kernel.randomness import SeededRandomness
+from insula.messages import from_cloudevent
 from insula.runtime.local.postgres import LocalPostgres
-from support.outboxes import orders, place, postgres_engine, sqlite_engine
+from support.kafka import MockKafka, mock_kafka
+from support.outboxes import number_of, orders, place, postgres_engine, sqlite_engine
 from support.postgres import server_folder
 from support.processes import pause
 from support.relays import Receiver, relaying, served, wait_until
 
-KILLS, BATCHES, KEYS = 6, 60, 5
+KILLS, BATCHES, KEYS, PARTITIONS = 6, 60, 5, 4
 
 
 def test_messages_survive_kills_of_the_relay(shop_engine: Engine, tmp_path: Path) -> None:
@@ -66,3 +68,32 @@ def test_messages_survive_kills_of_the_database_and_of_the_receiver(tmp_path: Pa
             wait_until(lambda: len(set(receiver.arrived)) == 300, relay)
             assert relay.stop() == 0
     assert list(dict.fromkeys(receiver.arrived)) == list(range(300))
+
+
+def test_messages_survive_brokers_that_are_cut_off_and_kills_of_the_relay(tmp_path: Path) -> None:
+    with mock_kafka() as cluster, sqlite_engine(tmp_path / "shop.db") as engine:
+        cluster.make("application", PARTITIONS)
+        with relaying(engine, f"{cluster.url}/application", tmp_path / "relay.output") as relay:
+            for batch in range(3):
+                with engine.begin() as connection:
+                    for number in range(100 * batch, 100 * batch + 100):
+                        place(connection, number, customer=f"customer {number % KEYS}")
+                wait_until(lambda before=batch: len(set(lying(cluster))) > 100 * before, relay)
+                cluster.stop()
+                if batch == 1:
+                    relay.kill()
+                    relay.start()
+                cluster.start()
+            wait_until(lambda: len(set(lying(cluster))) == 300, relay)
+            assert relay.stop() == 0
+        found = lying(cluster)
+    arrived_first = list(dict.fromkeys(number for number, _ in found))
+    for key in range(KEYS):
+        assert [each for each in arrived_first if each % KEYS == key] == list(range(key, 300, KEYS))
+    assert len(set(found)) == 300, "what came twice has another id"
+
+
+def lying(cluster: MockKafka) -> list[tuple[int, str]]:
+    """Number and id of every message in the topic, each partition in its order."""
+    contents = [data for partition in range(PARTITIONS) for _, data in cluster.stored("application", partition)]
+    return [(number_of(message), message.id) for message in map(from_cloudevent, contents)]

@@ -1,12 +1,9 @@
-"""Messages of an outbox are published to a topic of the application's own, those of a key in their order."""
+"""Messages of an outbox are published to a topic of the application's own, in order per key, also through outages."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,131 +12,143 @@ from insula.adapters.kafka.destination import KafkaDestination
 from insula.kernel.errors import ConfigurationError, Unavailable
 from insula.messages import Envelope, from_cloudevent
 from insula.messaging.destination import Refused
+from insula.runtime.outbox_relay import destination_of
 from support.kafka import MockKafka, mock_kafka
+from support.neighbourhood import free_port
 
 MESSAGE = Envelope(
     id="1", source="shop", type="OrderPlaced", kind="event", version=1, subject="ann", data=b"{}",
     time=datetime(2030, 1, 1, tzinfo=UTC), correlation_id="1", causation_id=None, traceparent=None, caller="anonymous",
 )  # fmt: skip
-PRODUCE, NOT_ENOUGH_REPLICAS, TOPIC_FORBIDDEN = 0, 19, 29
+PARTITIONS = 4
+PRODUCE, MESSAGE_TOO_LARGE, TOPIC_FORBIDDEN = 0, 10, 29
 
 
-@pytest.fixture
-def cluster() -> Iterator[MockKafka]:
-    """A cluster that the test may stop."""
+def numbered(key: str, number: int) -> Envelope:
+    """A message of a key."""
+    return msgspec.structs.replace(MESSAGE, id=f"{key} {number}", subject=key)
+
+
+def stored(cluster: MockKafka, topic: str) -> list[list[Envelope]]:
+    """What each partition has."""
+    return [[from_cloudevent(data) for _, data in cluster.stored(topic, partition)] for partition in range(PARTITIONS)]
+
+
+async def test_messages_of_a_key_lie_in_one_partition_in_their_order() -> None:
     with mock_kafka() as cluster:
-        yield cluster
+        cluster.make("application", PARTITIONS)
+        destination = KafkaDestination(f"{cluster.url}/application", "shop")
+        await destination.open()
+        for number in range(5):
+            await asyncio.gather(*[destination.send(numbered(key, number)) for key in "abcdef"])
+        await destination.close()
+        partitions = await asyncio.to_thread(stored, cluster, "application")
+    for key in "abcdef":
+        lying = [[each for each in partition if each.subject == key] for partition in partitions]
+        assert [each for each in lying if each] == [[numbered(key, number) for number in range(5)]]
 
 
-@asynccontextmanager
-async def destination(
-    cluster: MockKafka, topic: str, *, partitions: int = 1, **options: Any
-) -> AsyncIterator[KafkaDestination]:
-    """A topic, and what sends to it; twenty seconds for all of it."""
-    cluster.make(topic, partitions)
-    found = KafkaDestination(f"{cluster.url}/{topic}", "shop", **{"timeout_seconds": 2.0, **options})
-    async with asyncio.timeout(20):
-        try:
-            yield found
-        finally:
-            await found.close()
+async def test_the_topic_is_the_source_unless_the_address_names_one() -> None:
+    destination = destination_of("kafka://ann:secret@10.0.0.1,10.0.0.2:9093", "shop", lambda _: None)
+    assert destination.address == "kafka://10.0.0.1:9092, kafka://10.0.0.2:9093/shop"
 
 
-def stored(cluster: MockKafka, topic: str, partition: int = 0) -> list[Envelope]:
-    """What lies in a partition."""
-    return [from_cloudevent(content) for _, content in cluster.stored(topic, partition)]
+@pytest.mark.parametrize("address", ["kafka:///topic", "kafka://ann:secret@host:none/topic", "kafka://host/one/two"])
+def test_a_wrong_address_is_told_in_one_line_without_its_password(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^relay\.to: kafka://.*write.* kafka://host:9092/topic$") as caught:
+        KafkaDestination(address, "shop")
+    assert "secret" not in str(caught.value)
 
 
-def numbered(number: int, key: str) -> Envelope:
-    return msgspec.structs.replace(MESSAGE, id=f"{key}-{number}", subject=key)
+async def test_without_a_topic_it_says_how_to_make_one(kafka_cluster: MockKafka) -> None:
+    destination = KafkaDestination(kafka_cluster.url, "nobody")
+    with pytest.raises(ConfigurationError, match=r"has no topic nobody; make one, such as: kafka-topics\.sh"):
+        await destination.open()
+    await destination.close()
 
 
-async def eventually_sent(target: KafkaDestination, message: Envelope) -> None:
-    """Try until the brokers are back."""
-    while True:
-        try:
-            return await target.send(message)
-        except Unavailable:
-            await asyncio.sleep(0.005)
+async def test_brokers_that_are_not_there_are_unavailable() -> None:
+    destination = KafkaDestination(f"kafka://127.0.0.1:{free_port()}", "shop", timeout_seconds=0.5)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await destination.open()
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await destination.send(MESSAGE)
+    await destination.close()
 
 
-async def test_a_message_arrives_as_a_cloudevent(cluster: MockKafka) -> None:
-    async with destination(cluster, "orders") as target:
-        await target.open()
-        await target.send(MESSAGE)
-    assert stored(cluster, "orders") == [MESSAGE]
+async def test_what_is_too_large_is_refused_and_others_are_taken() -> None:
+    with mock_kafka() as cluster:
+        cluster.make("shop", PARTITIONS)
+        destination = KafkaDestination(cluster.url, "shop")
+        large = msgspec.structs.replace(MESSAGE, data=b'"' + b"x" * 2_000_000 + b'"')
+        with pytest.raises(Refused, match=r"of 2000.* bytes is not taken by kafka://"):
+            await destination.send(large)
+        cluster.refuse(PRODUCE, MESSAGE_TOO_LARGE)
+        with pytest.raises(Refused, match=r"OrderPlaced 1 of .* is not taken"):
+            await destination.send(MESSAGE)
+        await destination.send(MESSAGE)
+        await destination.close()
+        assert sum(map(len, await asyncio.to_thread(stored, cluster, "shop"))) == 1
 
 
-async def test_messages_of_a_key_lie_in_their_order_in_one_partition(cluster: MockKafka) -> None:
-    async def send_all(target: KafkaDestination, key: str) -> None:
-        for number in range(10):
-            await target.send(numbered(number, key))
-
-    async with destination(cluster, "many", partitions=3) as target:
-        await asyncio.gather(*(send_all(target, f"key{key}") for key in range(20)))
-    lanes = [[message.id for message in stored(cluster, "many", partition)] for partition in range(3)]
-    for key in (f"key{number}" for number in range(20)):
-        found = [[each for each in lane if each.startswith(f"{key}-")] for lane in lanes]
-        assert sorted(found) == [[], [], [f"{key}-{number}" for number in range(10)]]
-
-
-async def test_without_a_topic_it_says_how_to_make_one(cluster: MockKafka) -> None:
-    target = KafkaDestination(cluster.url, "nobody", timeout_seconds=2.0)
-    with pytest.raises(ConfigurationError, match="has no topic nobody; make one, such as: kafka-topics --create"):
-        await target.open()
-    await target.close()
-
-
-async def test_what_is_too_large_is_refused_and_the_next_one_is_not(cluster: MockKafka) -> None:
-    large = msgspec.structs.replace(MESSAGE, id="2", data=b'"' + b"x" * 2_000_000 + b'"')
-    async with destination(cluster, "large") as target:
-        with pytest.raises(Refused, match="OrderPlaced 2 is larger than kafka://"):
-            await target.send(large)
-        await target.send(MESSAGE)
-    assert stored(cluster, "large") == [MESSAGE]
-
-
-async def test_brokers_that_come_back_take_messages_again(cluster: MockKafka) -> None:
-    async with destination(cluster, "back", timeout_seconds=0.5) as target:
-        await eventually_sent(target, numbered(1, "ann"))
-        cluster.stop()
-        with pytest.raises(Unavailable, match=r"back|cannot be reached"):
-            await target.send(numbered(2, "ann"))
-        cluster.start()
-        for number in (2, 3):
-            await eventually_sent(target, numbered(number, "ann"))
-    assert list(dict.fromkeys(each.id for each in stored(cluster, "back"))) == ["ann-1", "ann-2", "ann-3"]
-
-
-async def test_a_message_whose_answer_was_lost_has_the_same_id_when_it_comes_again(cluster: MockKafka) -> None:
-    async with destination(cluster, "lost") as target:
-        await target.send(numbered(1, "ann"))
-        cluster.cut_off_next_answer()
-        await eventually_sent(target, numbered(2, "ann"))
-        await target.send(numbered(3, "ann"))
-    assert list(dict.fromkeys(each.id for each in stored(cluster, "lost"))) == ["ann-1", "ann-2", "ann-3"]
-
-
-async def test_what_is_forbidden_waits_until_somebody_allows_it(cluster: MockKafka) -> None:
-    async with destination(cluster, "forbidden") as target:
+async def test_while_publishing_is_forbidden_everything_waits() -> None:
+    with mock_kafka() as cluster:
+        cluster.make("shop", PARTITIONS)
+        destination = KafkaDestination(cluster.url, "shop")
         cluster.refuse(PRODUCE, TOPIC_FORBIDDEN)
-        with pytest.raises(Unavailable, match=r"publishing to forbidden: .* allow it to this user"):
-            await target.send(MESSAGE)
-        await eventually_sent(target, MESSAGE)
-    assert stored(cluster, "forbidden") == [MESSAGE]
+        with pytest.raises(Unavailable, match=r"publishing to the topic shop: .*: allow it to this user"):
+            await destination.send(MESSAGE)
+        await destination.close()
 
 
-async def test_brokers_that_say_nothing_are_unavailable_in_time(cluster: MockKafka) -> None:
-    async with destination(cluster, "silent", timeout_seconds=0.5) as target:
-        cluster.refuse(PRODUCE, *[NOT_ENOUGH_REPLICAS] * 200)
-        with pytest.raises(Unavailable, match="silent"):
-            await target.send(MESSAGE)
-        cluster.forgive(PRODUCE)
+async def test_an_answer_that_is_lost_loses_no_message_and_turns_none_round() -> None:
+    with mock_kafka() as cluster:
+        cluster.make("shop", PARTITIONS)
+        destination = KafkaDestination(cluster.url, "shop")
+        await destination.send(numbered("ann", 0))
+        cluster.cut_off_next_answer()
+        for number in (1, 2):
+            await destination.send(numbered("ann", number))
+        await destination.close()
+        (partition,) = filter(None, await asyncio.to_thread(stored, cluster, "shop"))
+    # Brokers know by its sequence number what comes again; the mock cluster does not.
+    assert list(dict.fromkeys(each.id for each in partition)) == ["ann 0", "ann 1", "ann 2"]
 
 
-async def test_nobody_there_is_one_line() -> None:
-    target = KafkaDestination("kafka://ann:secret@127.0.0.1:1/orders", "shop", timeout_seconds=1.0)
-    assert target.address == "kafka://127.0.0.1:1/orders"
-    with pytest.raises(Unavailable, match=r"kafka://127\.0\.0\.1:1 cannot be reached"):
-        await target.open()
-    await target.close()
+async def test_brokers_cut_off_in_the_middle_lose_nothing_and_keep_the_order_of_keys() -> None:
+    with mock_kafka() as cluster:
+        cluster.make("shop", PARTITIONS)
+        destination = KafkaDestination(cluster.url, "shop", timeout_seconds=0.5)
+        sending = [asyncio.create_task(eventually_sent(destination, key, 40)) for key in "abc"]
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+            cluster.stop()
+            with pytest.raises(Unavailable):
+                await destination.send(numbered("probe", 0))
+            cluster.start()
+        await asyncio.gather(*sending)
+        await destination.close()
+        partitions = await asyncio.to_thread(stored, cluster, "shop")
+    arrived_first = list(dict.fromkeys(each.id for partition in partitions for each in partition))
+    for key in "abc":
+        assert [each for each in arrived_first if each[0] == key] == [f"{key} {number}" for number in range(40)]
+
+
+async def eventually_sent(destination: KafkaDestination, key: str, count: int) -> None:
+    """One after the other, each as often as it takes, as the forwarder does."""
+    for number in range(count):
+        for _ in range(2000):
+            await asyncio.sleep(0.002)
+            if await is_sent(destination, numbered(key, number)):
+                break
+        else:
+            raise AssertionError("it is never taken")
+
+
+async def is_sent(destination: KafkaDestination, message: Envelope) -> bool:
+    """Whether it was taken."""
+    try:
+        await destination.send(message)
+    except Unavailable:
+        return False
+    return True
