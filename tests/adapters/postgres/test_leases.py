@@ -14,6 +14,7 @@ from insula.store.database import Scope, Unit
 from insula.store.errors import LeaseTaken
 from support.postgres import opened_on_postgres
 
+SLEEPING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
 RUN_OUT = "update insula_lease set until = clock_timestamp() - interval '1 second'"
 
 
@@ -120,3 +121,22 @@ async def test_the_lease_cannot_be_taken_in_the_middle_of_what_it_allows(postgre
         await transaction.commit()
         assert (await taking).token == lease.token + 1  # type: ignore[union-attr]
         await holder.close()
+
+
+async def test_it_is_renewed_also_while_slow_handlers_have_every_connection(postgres_address: Address) -> None:
+    async def slow(unit: Unit) -> None:
+        await unit.execute("select pg_sleep(30)")
+
+    async def handling() -> None:
+        await database.perform(slow, Scope("slow"))
+
+    other = await asyncpg.connect(postgres_address.url)
+    async with opened_on_postgres(postgres_address, connections=4, busy_timeout_seconds=1) as database:
+        lease = await database.leases.acquire("relay", "a", 60)
+        handler = asyncio.create_task(handling())
+        while not await other.fetchval(SLEEPING):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert await database.leases.renew(lease, 60) is not None
+        handler.cancel()
+        await asyncio.wait([handler])
+    await other.close()

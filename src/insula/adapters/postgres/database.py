@@ -105,7 +105,8 @@ class PostgresDatabase(Queries):
         self._replicas = None if replica is None else pool(partial(self._connect_to, replica), readers)
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)
-        self.leases = PostgresLeases(self._units, name)
+        # Not with the handlers: a lease must not be lost because all of them are slow.
+        self.leases = PostgresLeases(self._writers, name)
         self._fence: Operation | None = None
         self._succession = Succession(name)
 
