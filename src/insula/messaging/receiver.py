@@ -18,9 +18,12 @@ from insula.messaging.failing import EventRejected, HandlerCancelled, HandlerTim
 from insula.messaging.retrying import RetryPolicy
 from insula.messaging.turns import Key, Turn
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
+from insula.store.errors import DatabaseUnavailable
 
 _log = logging.getLogger("insula.messaging")
 _KEYS_AT_ONCE = 100
+_LOSSES_BEFORE_PARKING = 10
+"""So often in a row a handler may lose its database before the message is taken for what makes it lose it."""
 
 Value = TypeVar("Value")
 
@@ -58,6 +61,7 @@ class Receiver:
         self._has_parked = False
         """Whether a row may be parked: while none ever was, nobody needs to look for those that are due."""
         self._last_turns: dict[Key, asyncio.Future[bool]] = {}
+        self._losses: dict[Key, int] = {}
 
     async def start(self) -> None:
         """Take over from consumers that were renamed, and learn which keys are parked."""
@@ -106,7 +110,20 @@ class Receiver:
         try:
             await self._handle(handler, envelope)
         except Exception as error:
+            if self._may_be_lost(key, error):
+                raise  # whoever delivers it waits, and delivers it again
             await self._park(key, handler, envelope, attempts=1, error=described(error), reason=error)
+        self._losses.pop(key, None)
+
+    def _may_be_lost(self, key: Key, error: Exception) -> bool:
+        """Whether the message has not failed: its database did not answer, which uses up no attempt.
+
+        But not for ever: a message may be what makes the database hang up, each time.
+        """
+        if not isinstance(error, DatabaseUnavailable):
+            return False
+        losses = self._losses[key] = self._losses.get(key, 0) + 1
+        return losses < _LOSSES_BEFORE_PARKING
 
     async def _park(
         self, key: Key, handler: Handler, envelope: Envelope, *, attempts: int, error: str,
@@ -242,7 +259,10 @@ class Receiver:
             try:
                 await self._handle(handler, head.envelope, _unpark(head.sequence))
                 handled += 1
+                self._losses.pop(key, None)
             except Exception as error:
+                if self._may_be_lost(key, error):
+                    raise
                 await self._repark(handler, head, error)
                 return handled
         self._parked.discard(key)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from insula.kernel.errors import Failure, InsulaError
+from insula.kernel.errors import Failure, InsulaError, Unavailable
+
+
+class DatabaseUnavailable(Unavailable):
+    """The module's own database does not answer. That is not the fault of the message that was to be handled."""
 
 
 class ForeignAwait(Failure):

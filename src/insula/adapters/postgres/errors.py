@@ -9,7 +9,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException
 
 from insula.kernel.errors import Failure, StorageFull, Unavailable
-from insula.store.errors import LeaseTaken, TableMissing, ValueOutOfRange
+from insula.store.errors import DatabaseUnavailable, LeaseTaken, TableMissing, ValueOutOfRange
 
 _CONFLICTS = frozenset(("40001", "40P01"))
 _DENIED = "42501"
@@ -89,9 +89,11 @@ def failure_of(error: BaseException, place: str) -> Failure | None:
     if state == _IDLE_TOO_LONG:
         return Failure(f"{place}: it left its transaction idle for too long and was stopped ({reason})")
     if is_lost(error):
-        return Unavailable(f"{place}: the database does not answer ({reason}); it is tried again", retry_after=1.0)
+        return DatabaseUnavailable(
+            f"{place}: the database does not answer ({reason}); it is tried again", retry_after=1.0
+        )
     if is_refused(error):
-        return Unavailable(f"{place}: the database refuses the credentials ({reason})", retry_after=1.0)
+        return DatabaseUnavailable(f"{place}: the database refuses the credentials ({reason})", retry_after=1.0)
     if state == _LEASE_TAKEN:
         return LeaseTaken(f"{place}: {reason}; nothing of it is stored, it is that one's work now")
     if state in _FULL:

@@ -10,7 +10,8 @@ import asyncpg
 
 from insula.adapters.postgres.errors import failure_of
 from insula.adapters.postgres.link import Link, outside
-from insula.kernel.errors import Failure, Unavailable
+from insula.kernel.errors import Failure
+from insula.store.errors import DatabaseUnavailable
 
 _UNDO_SECONDS = 5.0
 
@@ -86,7 +87,7 @@ class Pool:
             elif waiter in self._waiting:
                 self._waiting.remove(waiter)
             if isinstance(error, TimeoutError):
-                raise Unavailable(
+                raise DatabaseUnavailable(
                     f"{self._place}: all {self._limit} connections were busy for {self._wait_seconds:g} s; make "
                     "handlers shorter, or raise store.connections",
                     retry_after=1.0,
