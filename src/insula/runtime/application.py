@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from insula.adapters.postgres.shown import without_password
+from insula.adapters.postgres.shown import for_each_module
 from insula.kernel.deadline import without_deadline
 from insula.messaging.bus import Bus
 from insula.modules import Assembly, System
@@ -200,7 +200,7 @@ class Application:
     def location(self) -> str:
         """Where the modules' data lies, for people."""
         address = self.configuration.store.address
-        return without_password(address) if address else str(self.directory)
+        return for_each_module(address) if address else str(self.directory)
 
     def lines(self) -> Sequence[str]:
         """What runs, a line per module."""
