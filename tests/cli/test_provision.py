@@ -30,7 +30,7 @@ def test_a_system_runs_on_what_was_provisioned_for_it(tmp_path: Path, postgres_s
     assert (code, "orders: made database hello_orders" in told) == (0, True), told
     assert insula(*make, environment=environment) == (0, "nothing is missing\n")
     with running(tmp_path / "data", target="hello:shop", cwd=ROOT / "examples", environment=environment) as system:
-        assert f"data in postgresql://hello_{{module}}@{where}/hello_{{module}}" in system.output.read_text()
+        assert f"data in postgresql://{where}, a database for each module" in system.output.read_text()
         assert system.stop() == 0
     code, told = insula("doctor", "hello:shop", environment=environment)
     assert code == 0, told
