@@ -18,8 +18,9 @@ from insula.store.moving import IDENTIFIER, MOVED_TO, STATE, STATE_TABLE, claime
 
 Value = TypeVar("Value")
 
-# Shorter than the server's deadlock_timeout: where units lock in another order, it is the extraction that gives way.
-_LOCK_TIMEOUT = "set local lock_timeout = '800ms'"
+# Shorter than the server's deadlock_timeout: where units lock in another order, it is the extraction that gives way,
+# soon at first, since the units that stand in its way are mostly over in a moment.
+_LOCK_MILLISECONDS = (50, 100, 200, 400, 800)
 _OWN_TABLES = ("insula_outgoing", "insula_lease")
 
 _NUMBER = "select insula_append('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"
@@ -60,6 +61,22 @@ _NUMBERED = (
     " where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')"
     " and pg_get_serial_sequence(quote_ident(c.relname), a.attname) is not null"
 )
+
+
+async def _patiently(link: Link, statements: Sequence[str]) -> None:
+    """Run statements that want locks. Where they do not get them all, they let go of those they have, and try again."""
+    for milliseconds in _LOCK_MILLISECONDS:
+        await link.connection.execute(f"set local lock_timeout = '{milliseconds}ms'")
+        await link.connection.execute("savepoint insula_locks")
+        try:
+            for statement in statements:
+                await link.connection.execute(statement)
+        except asyncpg.LockNotAvailableError:
+            if milliseconds == _LOCK_MILLISECONDS[-1]:
+                raise
+            await link.connection.execute("rollback to savepoint insula_locks")
+        else:
+            return
 
 
 class _View:
@@ -125,9 +142,7 @@ class PostgresSide:
         """Lock the tables against writers, who wait; number what they have committed."""
         locked = ", ".join(_quoted(name) for name in sorted({*tables, *_OWN_TABLES}))
         async with self._transaction("begin") as link:
-            await link.connection.execute(_LOCK_TIMEOUT)
-            await link.connection.execute(_BEFORE_TABLES)
-            await link.connection.execute(f"lock table {locked} in exclusive mode")
+            await _patiently(link, [_BEFORE_TABLES, f"lock table {locked} in exclusive mode"])
             await link.connection.execute(_NUMBER)
             yield _Hold(link)
 
@@ -141,9 +156,7 @@ class PostgresSide:
     async def execute(self, statements: Sequence[str]) -> None:
         """Run statements in a transaction."""
         async with self._transaction("begin") as link:
-            await link.connection.execute(_LOCK_TIMEOUT)
-            for statement in statements:
-                await link.connection.execute(statement)
+            await _patiently(link, statements)
             await link.connection.execute("commit")
 
     def capture(self, connection: SqlConnection, table: MovedTable) -> Sequence[str]:

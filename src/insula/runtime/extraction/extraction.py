@@ -112,15 +112,22 @@ class Extraction:
         if known:
             return
         async with self._source.snapshot() as view:
-            capture = await view.run(lambda sql: [each for table in self._tables for each in self._anew(sql, table)])
+            captures = await view.run(lambda sql: [self._anew(sql, table) for table in self._tables])
+        # One after the other: whoever holds the lock of one table alone stands in nobody's way in a circle. What is
+        # copied is looked at when all are there.
+        for statements in (*captures, _note_move(self._identifier)):
+            await self._insistently(statements)
+
+    async def _insistently(self, statements: Sequence[str]) -> None:
+        """Run statements in a transaction, again where units have locked what they need."""
         for attempt in range(_HOLDS):
             try:
-                await self._source.execute([*capture, *_note_move(self._identifier)])
-                return
-            except Unavailable:  # units have locked what the triggers need
+                return await self._source.execute(statements)
+            except Unavailable:
                 if attempt + 1 == _HOLDS:
                     raise
             await self._clock.sleep(_PAUSE_SECONDS)
+        return None
 
     def _anew(self, sql: SqlConnection, table: MovedTable) -> list[str]:
         return [*self._source.stop_capture(table), *self._source.capture(sql, table)]
