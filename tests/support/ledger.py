@@ -188,8 +188,8 @@ def kept(entered: set[tuple[int, int]]) -> set[tuple[int, int]]:
 
 
 async def everything_heard(application: Application, entered: set[tuple[int, int]]) -> bool:
-    """Whether the other module hears of each entry, in the end."""
-    for _ in range(500):
+    """Whether the other module hears of each entry, in the end: a holder notices at its next renewal that it moved."""
+    for _ in range(2000):
         rows = await application.wired.databases["hearing"].read("select account, position from heard")
         if {tuple(row) for row in rows} == entered:
             return True

@@ -122,12 +122,13 @@ class Extraction:
         """Run statements in a transaction, again where units have locked what they need."""
         for attempt in range(_HOLDS):
             try:
-                return await self._source.execute(statements)
+                await self._source.execute(statements)
             except Unavailable:
                 if attempt + 1 == _HOLDS:
                     raise
-            await self._clock.sleep(_PAUSE_SECONDS)
-        return None
+                await self._clock.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
     def _anew(self, sql: SqlConnection, table: MovedTable) -> list[str]:
         return [*self._source.stop_capture(table), *self._source.capture(sql, table)]
