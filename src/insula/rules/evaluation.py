@@ -26,6 +26,7 @@ from insula.rules.tree import (
     Select,
     Unary,
 )
+from insula.rules.usage import dotted, is_absolute
 from insula.rules.values import NONE, TYPES, OptionalValue, contains, equal, less, less_or_equal, map_key, named
 
 Macro = Callable[["Preparation", Call], Step | None]
@@ -133,13 +134,8 @@ class Preparation:
 
     def _dotted(self, node: Node) -> str | None:
         """The name with dots that an expression is, if it is one."""
-        parts = list[str]()
-        while isinstance(node, Select) and not node.optional:
-            parts.append(node.field)
-            node = node.of
-        if not isinstance(node, Name) or (self.sees(node.name) and not node.absolute):
-            return None
-        return ".".join([node.name, *reversed(parts)])
+        path = dotted(node)
+        return None if path is None or (self.sees(path.partition(".")[0]) and not is_absolute(node)) else path
 
     def _index(self, node: Index) -> Step:
         look, key = self.part(node.of), self.value(node.key)

@@ -19,7 +19,7 @@ def _used(node: Node, own: frozenset[str]) -> set[str]:
     """`own` are the variables of macros around it, which are nobody's fields."""
     path = dotted(node)
     if path is not None:
-        return set() if path.partition(".")[0] in own and not _absolute(node) else {path}
+        return set() if path.partition(".")[0] in own and not is_absolute(node) else {path}
     if isinstance(node, Call):
         return _used_by_call(node, own)
     return {field for part in node.parts for field in _used(part, own)}
@@ -61,7 +61,8 @@ def dotted(node: Node) -> str | None:
     return ".".join([node.name, *reversed(parts)]) if isinstance(node, Name) else None
 
 
-def _absolute(node: Node) -> bool:
+def is_absolute(node: Node) -> bool:
+    """Whether a dot stands before such a name, which then is never a variable of a macro."""
     while isinstance(node, Select):
         node = node.of
     return isinstance(node, Name) and node.absolute

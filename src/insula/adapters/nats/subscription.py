@@ -188,7 +188,7 @@ class NatsSubscription:
 
 
 def _place(receipt: str) -> int:
-    """The how-manieth delivery of the consumer since its reset this is.
+    """The number of this delivery among all that the consumer has made since its reset.
 
     Source: ADR-15 of NATS, `$JS.ACK.[domain.account.]stream.consumer.delivered.place in stream.place here.time.left`.
     """

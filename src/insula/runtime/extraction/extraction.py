@@ -114,8 +114,8 @@ class Extraction:
         async with self._source.snapshot() as view:
             captures = await view.run(lambda sql: [self._anew(sql, table) for table in self._tables])
         # One after the other: whoever holds the lock of one table alone stands in nobody's way in a circle. What is
-        # copied is looked at when all are there.
-        for statements in (*captures, _note_move(self._identifier)):
+        # copied is looked at when all are there; until then nothing counts as noted, for whoever goes on from here.
+        for statements in (_note_move(None), *captures, _note_move(self._identifier)):
             await self._insistently(statements)
 
     async def _insistently(self, statements: Sequence[str]) -> None:
