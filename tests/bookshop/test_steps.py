@@ -10,13 +10,16 @@ from threading import Thread
 
 import pytest
 from sqlalchemy import Engine, create_engine, select
+from typer.testing import CliRunner
 
 from bookshop import tables
 from bookshop.payments import charge, payments
 from bookshop.tables import Base, Order, Receipt, Session, outbox
 from bookshop.tasks import prune, send_receipt
 from bookshop.web import NewOrder, pay_order, place_order
+from insula.cli.main import application
 from insula.resilience import lint
+from support.processes import ROOT
 
 
 @pytest.fixture
@@ -90,3 +93,22 @@ def test_a_payment_is_tried_again_under_its_key(engine: Engine, monkeypatch: pyt
 def test_the_order_of_the_policies_makes_sense() -> None:
     assert lint(payments) == []
     assert charge.__name__ == "charge"
+
+
+def test_what_crosses_boundaries_today_is_listed_and_nothing_else_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs/tutorials/adoption.md").read_text()
+    written = page.partition("## 3. Boundaries")[2].partition("## 4.")[0]
+    settings, terminal, listed = (
+        written.split(f"```{kind}\n")[1].partition("```")[0] for kind in ("toml", "console", "text")
+    )
+    (tmp_path / "insula.toml").write_text(settings)
+    monkeypatch.chdir(tmp_path)
+    updated = CliRunner().invoke(application, ["check", "--update-baseline"])
+    assert terminal == f"$ insula check --update-baseline\n{updated.output}"
+    lines = (tmp_path / "boundaries.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == listed.splitlines()
+    assert CliRunner().invoke(application, ["check", "--baseline"]).exit_code == 0
+    (tmp_path / "boundaries.txt").write_text("")
+    assert CliRunner().invoke(application, ["check", "--baseline"]).exit_code == 1

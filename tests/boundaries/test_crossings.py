@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from insula.boundaries import CheckUnavailable, crossings
+from insula.boundaries import CheckUnavailable, crossings, territories
 from insula.cli.main import application
 from insula.modules import Module, System
 
@@ -72,8 +72,8 @@ def test_without_grimp_the_check_says_that_it_did_not_look(monkeypatch: pytest.M
     monkeypatch.setitem(__import__("sys").modules, "grimp", None)
     system = System("s", Module("one", slices="shop.orders"), Module("two", slices="shop.billing"))
     with pytest.raises(CheckUnavailable, match=r"insula\[check\]"):
-        crossings(system)
+        crossings(territories(system))
 
 
 def test_modules_of_one_file_have_no_imports_to_check() -> None:
-    assert crossings(System("s", Module("one"), Module("two"))) == ()
+    assert crossings(territories(System("s", Module("one"), Module("two")))) == ()

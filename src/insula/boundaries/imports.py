@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from insula.kernel.errors import InsulaError
+from insula.kernel.errors import ConfigurationError, InsulaError
 from insula.modules import System
 
 if TYPE_CHECKING:
@@ -39,48 +39,80 @@ class Crossing:
         )
 
 
-def crossings(system: System) -> Sequence[Crossing]:
+@dataclass(frozen=True, slots=True)
+class Territory:
+    """What belongs to one module.
+
+    Parameters: `module`, its name; `package`, the Python package, or the file, that is its own; `contract`, what of it
+    others may import.
+    """
+
+    module: str
+    package: str
+    contract: str
+
+    @classmethod
+    def of(cls, module: str, package: str, contract: str | None = None) -> Territory:
+        """That of a package whose contract is `<package>.contract` by default."""
+        return cls(module, package, contract or f"{package}.contract")
+
+
+def territories(system: System) -> Sequence[Territory]:
+    """Those of a system's modules: a module's package is the one it names as `slices`; without one it has none."""
+    return [
+        Territory.of(module.name, module.slices, module.contract)
+        for module in system.modules
+        if module.slices is not None
+    ]
+
+
+def crossings(among: Sequence[Territory]) -> Sequence[Crossing]:
     """Every import from one module's package into another's that is not its contract, in order of place.
 
-    A module's package is the one it names as `slices`, its contract `contract`, or `<slices>.contract`. A module
-    without `slices` has no package of its own and is not looked at. Read from the source by grimp; nothing is run.
-    Raises CheckUnavailable.
+    Read from the source by grimp; nothing is run. Raises CheckUnavailable, and ConfigurationError for a package that
+    is not there.
     """
-    packages = {module.slices: module.name for module in system.modules if module.slices is not None}
-    if len(packages) < 2:
+    if len(among) < 2:
         return ()
-    contracts = {module.slices: module.contract or f"{module.slices}.contract" for module in system.modules}
-    graph = _graph(sorted({package.partition(".")[0] for package in packages}))
+    graph = _graph(sorted({each.package.partition(".")[0] for each in among}))
+    for each in among:
+        if each.package not in graph.modules:
+            raise ConfigurationError(
+                f"the package of module {each.module}, {each.package}, is not there; is the folder it lies in on "
+                "Python's path, and has it an __init__.py?"
+            )
     return sorted(
-        crossing
-        for importer, owner in permutations(packages, 2)
-        for crossing in _between(graph, importer, owner, packages, contracts[owner])
+        crossing for importer, owner in permutations(among, 2) for crossing in _between(graph, importer, owner)
     )
 
 
 def _graph(roots: Sequence[str]) -> ImportGraph:
     try:
         import grimp
+        from grimp.exceptions import SourceSyntaxError
     except ImportError as error:
         raise CheckUnavailable("imports between modules were not checked; pip install 'insula[check]'") from error
-    return grimp.build_graph(*roots, include_external_packages=False, cache_dir=None)
+    try:
+        return grimp.build_graph(*roots, include_external_packages=False, cache_dir=None)
+    except SourceSyntaxError as error:
+        raise ConfigurationError(f"the imports cannot be read: {error}") from error
+    except ValueError as error:  # so grimp words what it does not find
+        raise ConfigurationError(f"the imports of {', '.join(roots)} cannot be read: {error}") from error
 
 
-def _between(
-    graph: ImportGraph, importer: str, owner: str, packages: Mapping[str, str], contract: str
-) -> list[Crossing]:
+def _between(graph: ImportGraph, importer: Territory, owner: Territory) -> list[Crossing]:
     found: list[Crossing] = []
-    for inner in _within(graph, importer):
+    for inner in _within(graph, importer.package):
         for target in graph.find_modules_directly_imported_by(inner):
-            if _lies_in(target, owner) and not _lies_in(target, contract):
+            if _lies_in(target, owner.package) and not _lies_in(target, owner.contract):
                 details = graph.get_import_details(importer=inner, imported=target)
                 lines = [detail["line_number"] for detail in details] or [0]
-                found.extend(Crossing(inner, line, target, packages[owner], contract) for line in lines)
+                found.extend(Crossing(inner, line, target, owner.module, owner.contract) for line in lines)
     return found
 
 
 def _within(graph: ImportGraph, package: str) -> set[str]:
-    return {package, *graph.find_descendants(package)} if package in graph.modules else set()
+    return {package, *graph.find_descendants(package)}
 
 
 def _lies_in(name: str, package: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from insula.cli import (
+    checking,
     developing,
     extracting,
     inspecting,
@@ -46,7 +47,7 @@ def insula(
 application.command()(running.run)
 application.command()(developing.dev)
 application.command()(supervising.up)
-application.command()(running.check)
+application.command()(checking.check)
 application.command()(inspecting.status)
 application.command()(inspecting.doctor)
 application.command()(provisioning.provision)

@@ -1,4 +1,4 @@
-"""`insula run` and `check`."""
+"""`insula run`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from insula.boundaries import CheckUnavailable, crossings, policy_problems
-from insula.cli.options import Config, Directory, Host, Json, Only, Port, Target, Topology, configured
-from insula.cli.output import FAILED, explained, print_json, say
+from insula.cli.options import Config, Directory, Host, Only, Port, Target, Topology, configured
+from insula.cli.output import explained, say
 from insula.cli.target import find_system
 from insula.kernel.clock import SystemClock
-from insula.kernel.errors import AssemblyError, ConfigurationError
-from insula.modules import Assembly
-from insula.runtime.configuration import load
-from insula.runtime.wiring import assembled, migration_problems
+from insula.kernel.errors import ConfigurationError
 
 Lifeline = Annotated[int | None, typer.Option(hidden=True)]
 
@@ -78,60 +74,6 @@ def _run(main: Any) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
-
-
-@explained
-def check(target: Target = None, config: Config = None, as_json: Json = False) -> None:
-    """Put the system together without starting it, and report every problem. Exit code 1 if there are any.
-
-    A problem is what does not fit together, a migration that cannot be one, an import from one module's package past
-    another's contract, and a resilience policy at the top of a file that does not do what it looks like.
-    `insula doctor` compares with the files that are there.
-
-    Example: insula check shop.system:shop
-    """
-    system = find_system(target, load(config))
-    problems, not_checked = list[str](), list[str]()
-    assembly: Assembly | None = None
-    try:
-        assembly = assembled(system)
-    except AssemblyError as error:
-        heading, *listed = str(error).splitlines()
-        problems += [line.removeprefix("  - ") for line in listed]
-    else:
-        heading = f"{system.name}: does not hold together"
-        problems += migration_problems(system)
-        problems += [str(problem) for problem in policy_problems(system)]
-        try:
-            problems += [str(crossing) for crossing in crossings(system)]
-        except CheckUnavailable as error:
-            not_checked.append(str(error))
-    if as_json:
-        print_json({"system": system.name, **_summary(assembly), "problems": problems, "not_checked": not_checked})
-    elif problems:
-        say("\n  - ".join([heading, *problems]), stderr=True)
-    elif assembly is not None:
-        counts = _summary(assembly)
-        say(
-            f"{system.name}: {len(counts['modules'])} modules, {counts['commands_and_queries']} commands and queries, "
-            f"{counts['events_heard']} events heard, {counts['routes']} routes. No problems."
-        )
-    if not as_json:
-        for note in not_checked:
-            say(f"Note: {note}", stderr=True)
-    if problems:
-        raise SystemExit(FAILED)
-
-
-def _summary(assembly: Assembly | None) -> dict[str, Any]:
-    if assembly is None:
-        return {}
-    return {
-        "modules": [module.name for module in assembly.system.modules],
-        "commands_and_queries": len(assembly.handlers),
-        "events_heard": len({declaration.message for _, declaration in assembly.consumers}),
-        "routes": len(assembly.routes),
-    }
 
 
 def _log_to_terminal() -> None:

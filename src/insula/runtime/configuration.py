@@ -124,6 +124,23 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kept_days: _Positive = 7.0
 
 
+class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The package of one module; others may import its `contract`, by default `<package>.contract`."""
+
+    package: str
+    contract: str = ""
+
+
+class Boundaries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `insula check` keeps apart. `baseline` is a file of imports past contracts that are known.
+
+    `modules`, name -> package, says what the modules are where there is no System.
+    """
+
+    baseline: str = ""
+    modules: dict[str, str | Package] = {}
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured. `system` is what the command line is about by default."""
 
@@ -132,6 +149,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery: Delivery = Delivery()
     store: Store = Store()
     relay: Relay = Relay()
+    boundaries: Boundaries = Boundaries()
     topology: dict[str, Topology] = {}
 
 
@@ -204,6 +222,8 @@ def _no_such_key(section: str, key: str) -> str:
 def _kind_of(section: str) -> type[msgspec.Struct]:
     if section.startswith("topology"):
         return Processes if "processes" in section else Topology
+    if section.startswith("boundaries.modules"):
+        return Package
     kinds: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Configuration)}
     kind: type[msgspec.Struct] = kinds[section] if section else Configuration
     return kind
