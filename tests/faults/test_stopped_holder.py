@@ -1,4 +1,4 @@
-"""A process that moves messages stands still for longer than its lease, and wakes up late.
+"""Of two processes with the same modules one stands still for longer than its leases and wakes up late, or is killed.
 
 KILLS sets how often (default 1, `make hunt` 10).
 """
@@ -9,10 +9,11 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from faults.test_services import Customers, pid_of
+from faults.test_services import Customers, kill, pid_of
 from support.processes import northwind, pause
-from support.topologies import RunningTopology, shop_topologies, up
+from support.topologies import RunningTopology, json_of, shop_topologies, up
 
 STOPS = int(os.environ.get("KILLS", "1"))
 
@@ -33,10 +34,37 @@ def test_a_holder_that_was_stopped_wakes_up_late_and_does_no_harm() -> None:
             pause(2.0)
 
 
+def test_replicas_share_what_the_broker_brings_and_one_of_them_may_be_killed() -> None:
+    with up("three", shop_topologies()) as shop, Customers(shop, "office", *northwind()) as customers:
+        wait_until(lambda: shares_of(shop) == [2, 2], seconds=30)
+        for number in range(STOPS):
+            customers.come()
+            kill(shop, f"sales-{number % 2 + 1}")
+            wait_until(lambda: shares_of(shop) == [2, 2], seconds=30)
+        customers.come()
+        wait_until(lambda: min(handled_by(shop)) > 0, seconds=30)
+
+
+def of_sales(shop: RunningTopology, what: str) -> list[Any]:
+    """What the two processes of sales say of orders."""
+    told = {each["process"]: each[what] for each in json_of(shop, "status")["modules"] if each["module"] == "orders"}
+    return [told[name] for name in sorted(told) if name.startswith("sales")]
+
+
+def shares_of(shop: RunningTopology) -> list[int]:
+    """How many shares each of the two has."""
+    return [len(shares) for shares in of_sales(shop, "shares")]
+
+
+def handled_by(shop: RunningTopology) -> list[int]:
+    """How many messages each of them has handled."""
+    return of_sales(shop, "handled")
+
+
 def holder_of(shop: RunningTopology, leaving_out: str = "") -> str:
     """Which of the two processes of sales moves messages now."""
     for name in ("sales-1", "sales-2"):
-        said = [line for line in shop.said().splitlines() if line.startswith(name)]
+        said = [line for line in shop.said().splitlines() if line.startswith(name) and "(background)" in line]
         moves = [line for line in said if "moves messages now" in line or "has lost its lease" in line]
         if name != leaving_out and moves and "now" in moves[-1]:
             return name

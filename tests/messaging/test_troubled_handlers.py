@@ -293,7 +293,7 @@ async def test_messages_pruned_while_a_subscriber_was_away_are_counted_in_an_err
 
 
 async def test_pruning_goes_on_until_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("insula.runtime.background._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("insula.runtime.work._ROWS_AT_ONCE", 2)
     heard: list[int] = []
     async with Application(speaking(heard), directory=tmp_path) as application:
         for number in range(11):

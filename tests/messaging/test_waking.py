@@ -126,7 +126,7 @@ async def test_a_retry_that_hangs_stops_no_other_and_nobody_looks_again_while_it
             await hearing.until("hangs", 2)
             await scenario.deliver(Said(word="sings"))
             scenario.clock.advance(1)
-            receiver.on_parked()  # for the virtual clock wakes nobody
+            receiver.tell_of_parked()  # for the virtual clock wakes nobody
             await hearing.until("sings", 2)
             assert hearing.begun == {"hangs": 2, "sings": 2}
             hearing.gate.set()
@@ -155,7 +155,7 @@ async def test_no_more_retries_run_at_once_than_the_limit_and_the_rest_follow(mo
         async with running(Retrier(receiver, scenario.clock).run()):
             await hearing.until(words[1], 2)
             for _ in range(5):
-                receiver.on_parked()
+                receiver.tell_of_parked()
                 await asyncio.sleep(0)
             assert [word for word in words if hearing.begun[word] == 2] == words[:2]
             hearing.gate.set()

@@ -86,7 +86,7 @@ async def test_a_background_task_that_ends_makes_the_process_unready(
     async def do_work(command: Work, work: UnitOfWork) -> None: ...
 
     async with Application(System("one", module), directory=tmp_path) as application:
-        tasks = application._running._tasks
+        tasks = application.movement._backgrounds[0]._tasks
         tasks[0].cancel()
         await asyncio.wait(tasks[:1])
         await asyncio.sleep(0)

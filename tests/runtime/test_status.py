@@ -59,7 +59,11 @@ async def test_the_status_counts_what_waits_and_what_is_parked_without_reading_i
             for name in ("log_after", "parked_list"):
                 patched.delattr(Queries, name)
             running: Any = SimpleNamespace(
-                system=scenario.system, ready=True, wired=scenario.wired, moves_messages=True
+                system=scenario.system,
+                ready=True,
+                wired=scenario.wired,
+                moves_messages=True,
+                movement=SimpleNamespace(shares=()),
             )
             status = await status_of(running)
     modules = {each.module: each for each in status.modules}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ import pytest
 
 from insula.kernel.errors import Unavailable
 from insula.runtime.tenure import LEASE_SECONDS, Tenure
-from insula.store.lease import Lease
+from insula.store.lease import Lease, acting_for
 from insula.testing import VirtualClock, virtual_time
 
 
@@ -42,6 +42,9 @@ class SharedDatabase:
         self.lease = Lease(lease.name, lease.holder, lease.token, self.clock.now() + timedelta(seconds=seconds))
         return self.lease
 
+    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+        raise NotImplementedError  # nobody asks who is there
+
     async def release(self, lease: Lease) -> None:
         self._answer()
         if self.lease is not None and self.lease.token == lease.token:
@@ -57,10 +60,6 @@ class Seen:
 
     def __init__(self, database: SharedDatabase) -> None:
         self.leases = database
-        self.acts_for: Lease | None = None
-
-    def act_for(self, lease: Lease | None) -> None:
-        self.acts_for = lease
 
 
 class Replica:
@@ -71,6 +70,8 @@ class Replica:
     ) -> None:
         self.moves = False
         self.times = 0
+        self.acts_for: dict[str, int | None] = {}
+        self.seconds_to_end: list[float] = []
         self.clock = clock
         self.begin_seconds = begin_seconds
         self.seen = {each: Seen(database) for each, database in databases.items()}
@@ -80,9 +81,12 @@ class Replica:
         if self.begin_seconds:
             await self.clock.sleep(self.begin_seconds)
         self.moves, self.times = True, self.times + 1
+        held = {name: acting_for(each.leases) for name, each in self.seen.items()}
+        self.acts_for = {name: lease and lease.token for name, lease in held.items()}
 
-    async def end(self) -> None:
+    async def end(self, seconds: float) -> None:
         self.moves = False
+        self.seconds_to_end.append(seconds)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -132,9 +136,7 @@ async def test_one_of_two_moves_messages_and_the_other_follows_when_it_stops(
         await first.stop()
         await passing(clock, 2)
         assert second.moves
-        assert {name: each.acts_for and each.acts_for.token for name, each in second.seen.items()} == {
-            name: database.tokens for name, database in databases.items()
-        }
+        assert second.acts_for == {name: database.tokens for name, database in databases.items()}
 
 
 async def test_the_other_takes_over_from_one_that_is_not_heard_of_any_more(
@@ -185,6 +187,7 @@ async def test_one_that_cannot_renew_in_time_ends_before_another_can_begin(
         while first.moves:
             await passing(clock, 0.25)
         assert clock.now() <= until.until
+        assert first.seconds_to_end == [0.0]
         databases["billing"].away = False
         await passing(clock, 2 * LEASE_SECONDS)
         assert (first.moves, first.times) == (True, 2)
@@ -280,6 +283,7 @@ async def test_one_that_gives_way_lets_a_standby_take_over(
         first.tenure.give_way()
         await passing(clock, 2)
         assert (first.moves, second.moves) == (False, True)
+        assert first.seconds_to_end == [2.0]  # the lease is its own still, and handlers under way may end
         await passing(clock, 10 * LEASE_SECONDS)
         assert (first.moves, second.moves) == (False, True)
 

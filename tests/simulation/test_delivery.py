@@ -9,6 +9,7 @@ from typing import Any
 
 from insula.messages import Envelope
 from insula.simulation.machine.delivery import Delivery, MessageLost
+from insula.store.lease import Lease, act_for
 
 
 def message(number: int) -> Envelope:
@@ -30,7 +31,7 @@ class LosesTheFirst:
         self.choices = SimpleNamespace(number=lambda key: key)
         self.aliases: dict[str, str] = {}
         self.arrived: list[str] = []
-        self.database = SimpleNamespace(acts_for=None)
+        self.database = SimpleNamespace(leases=object())
         self._lost = False
 
     def fault(self, lane: str, _: str) -> Any:
@@ -61,6 +62,7 @@ async def test_what_was_lost_under_another_lease_is_waited_for_no_more() -> None
     place: Any = LosesTheFirst()
     delivery = Delivery(place, "trips", place)
     await asyncio.gather(delivery(message(1)), return_exceptions=True)
-    place.database.acts_for = "a lease"  # since another process had it, which took the first message
+    # Since another process had it, which took the first message.
+    act_for(place.database.leases, Lease("background", "a", 2, datetime(2030, 1, 1, tzinfo=UTC)))
     await delivery(message(2))
     assert place.arrived == ["message 2"]

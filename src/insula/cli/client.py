@@ -64,3 +64,14 @@ def ask_any(
         with suppress(NotServed):
             return ask(process, method, path, body, timeout_seconds=timeout_seconds)
     return ask(last, method, path, body, timeout_seconds=timeout_seconds)
+
+
+def ask_all(directory: Path, method: str, path: str, body: Any = None) -> list[Any]:
+    """What each process answers that knows something of what is asked for; raises as `ask_any` does."""
+    answers = []
+    for process in processes(directory):
+        with suppress(NotServed):
+            answers.append(ask(process, method, path, body))
+    if not answers:
+        raise NotServed(f"{path}: no process that runs knows it")
+    return answers

@@ -53,7 +53,7 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
         return
     if silent:
         show("Processes that do not tell", ("process", "reason"), silent, as_json=False)
-    columns = _MODULE_COLUMNS if len(running) == 1 else ("process", *_MODULE_COLUMNS, "moves_messages")
+    columns = _MODULE_COLUMNS if len(running) == 1 else ("process", *_MODULE_COLUMNS, "moves_messages", "shares")
     show(f"{found['system']}: modules", columns, _cells(found["modules"], columns), as_json=False)
     unpublished = [{**each, "subscriber": "(the broker)"} for each in found["publishers"]]
     behind = [each for each in (*found["relays"], *unpublished) if each["waiting"]]
@@ -79,7 +79,7 @@ def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:
         return told[0][1]
     lists = {
         part: [
-            {"process": process.name, **each, "moves_messages": said["moves_messages"]}
+            {"process": process.name, **each, "moves_messages": said["moves_messages"], "shares": said["shares"]}
             for process, said in told
             for each in said[part]
         ]

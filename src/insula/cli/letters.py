@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from insula.cli.client import NotRunning, NotServed, ask_any
+from insula.cli.client import NotRunning, NotServed, ask_all
 from insula.cli.options import Config, Directory, DryRun, Json, Target, configured
 from insula.cli.output import FAILED, explained, print_json, say, show
 from insula.cli.target import find_system
@@ -103,8 +103,9 @@ def _change(action: str, letter: str, target: str | None, configuration: Configu
         say(f"would {action} {len(sequences)} of {module.name}: {sequences}")
         return
     directory = Path(configuration.store.directory)
+    path = f"/_insula/dead-letters/{module.name}/{action}"
     try:
-        changed = ask_any(directory, "POST", f"/_insula/dead-letters/{module.name}/{action}", sequences)["changed"]
+        changed = sum(answer["changed"] for answer in ask_all(directory, "POST", path, sequences))
     except NotServed:
         raise ConfigurationError(f"the process of {module.name} is not up; start it, then {action} again") from None
     except NotRunning:

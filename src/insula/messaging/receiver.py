@@ -26,6 +26,13 @@ _LOSSES_BEFORE_PARKING = 10
 """So often in a row a handler may lose its database before the message is taken for what makes it lose it."""
 
 Value = TypeVar("Value")
+Owns = Callable[[Key], bool]
+"""Which keys are somebody's: of several processes each takes messages of other keys."""
+
+
+def all_keys(_: Key) -> bool:
+    """A process that is the only one takes them all."""
+    return True
 
 
 class Receiver:
@@ -48,7 +55,8 @@ class Receiver:
         self.database = dispatcher.database
         self.types = frozenset(handlers)
         self.handled = 0
-        self.on_parked: Callable[[], None] = _nothing
+        self.on_parked: list[Callable[[], None]] = []
+        """Called when a message was parked, or is to be tried again."""
         self._dispatcher = dispatcher
         self._handlers = handlers
         self._by_consumer = {handler.consumer: handler for group in handlers.values() for handler in group}
@@ -63,8 +71,11 @@ class Receiver:
         self._last_turns: dict[Key, asyncio.Future[bool]] = {}
         self._losses: dict[Key, int] = {}
 
-    async def start(self) -> None:
-        """Take over from consumers that were renamed, and learn which keys are parked."""
+    async def start(self, owns: Owns = all_keys) -> None:
+        """Take over from consumers that were renamed, and learn which keys are parked.
+
+        Parameters: `owns`, the keys that this process takes from now on, until `end` (default: all).
+        """
         renamed = [(each.declaration.renamed_from, name) for name, each in self._by_consumer.items()]
 
         async def body(unit: Unit) -> None:
@@ -74,13 +85,19 @@ class Receiver:
 
         if any(before is not None for before, _ in renamed):
             await self.database.perform(body, Scope(f"{self.module}: renamed consumers"))
-        self._parked = set(await self.database.parked_keys())
+        self.end(owns)
+        parked = {key for key in await self.database.parked_keys() if owns(key)}
+        self._parked |= parked
         self._has_parked = bool(self._parked)
-        for gone in sorted({consumer for consumer, _, _ in self._parked} - self.consumers):
+        for gone in sorted({consumer for consumer, _, _ in parked} - self.consumers):
             _log.warning(
                 "%s: messages are parked for %s, which is gone; renamed_from= (of a command: name=) gives them an heir",
                 self.module, gone,
             )  # fmt: skip
+
+    def end(self, owns: Owns) -> None:
+        """Another process takes these keys: what it parks is not known here. Only when none of them is under way."""
+        self._parked = {key for key in self._parked if not owns(key)}
 
     async def deliver(self, envelope: Envelope) -> None:
         """Take a message for every consumer of its type; raises when it could be neither handled nor parked."""
@@ -115,6 +132,11 @@ class Receiver:
             await self._park(key, handler, envelope, attempts=1, error=described(error), reason=error)
         self._losses.pop(key, None)
 
+    def tell_of_parked(self) -> None:
+        """Wake whoever tries parked messages again."""
+        for listener in self.on_parked:
+            listener()
+
     def _may_be_lost(self, key: Key, error: Exception) -> bool:
         """Whether the message has not failed: its database did not answer, which uses up no attempt.
 
@@ -148,7 +170,7 @@ class Receiver:
         self._has_parked = True  # also where storing it fails: it may be there all the same
         await self.database.perform(body, Scope(f"{handler.name}: parking {envelope.id}"))
         self._parked.add(key)
-        self.on_parked()
+        self.tell_of_parked()
 
     def _verdict(self, handler: Handler, attempts: int, reason: Exception | None) -> tuple[ParkedState, Any]:
         now = self._clock.now()
@@ -227,12 +249,17 @@ class Receiver:
 
     # -- parked messages
 
-    async def due(self, now: datetime, limit: int) -> Sequence[Key]:
+    async def due(self, now: datetime, limit: int, owns: Owns = all_keys) -> Sequence[Key]:
         """Keys whose first parked message is to be tried again by now, the longest overdue first."""
-        if not self._has_parked:
-            return ()
-        heads = await self.database.parked_due(self.consumers, now, limit)
-        return [(head.consumer, head.source, head.key) for head in heads]
+        looked_at = limit
+        while self._has_parked:
+            heads = await self.database.parked_due(self.consumers, now, looked_at)
+            found = [(head.consumer, head.source, head.key) for head in heads]
+            owned = [key for key in found if owns(key)]
+            if len(owned) >= limit or len(found) < looked_at:
+                return owned[:limit]
+            looked_at *= 4  # those of others stand before ours
+        return ()
 
     async def next_due(self, after: datetime | None = None) -> datetime | None:
         """When the next parked message is to be tried again: of all, or of those that are due after a moment."""
@@ -282,7 +309,7 @@ class Receiver:
             await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=text)
 
         await self.database.perform(body, Scope(f"{handler.name}: parking {head.envelope.id}"))
-        self.on_parked()
+        self.tell_of_parked()
 
     async def revive(self, sequences: Sequence[int]) -> int:
         """Let dead letters be tried again at once, from their first attempt; returns how many."""
@@ -296,7 +323,7 @@ class Receiver:
 
         if parked:
             await self.database.perform(body, Scope(f"{self.module}: retrying dead letters"))
-            self.on_parked()
+            self.tell_of_parked()
         return len(parked)
 
     async def drop(self, sequence: int) -> bool:
@@ -308,7 +335,7 @@ class Receiver:
                 await turn.take(self._drop, turn.key, each)
             finally:
                 turn.give_back()
-        self.on_parked()
+        self.tell_of_parked()
         return bool(parked)
 
     async def _drop(self, key: Key, parked: Parked) -> None:
@@ -347,7 +374,3 @@ async def _all(works: Sequence[Coroutine[Any, Any, Value]]) -> Sequence[Value]:
     if failures:
         raise failures[0]
     return [task.result() for task in tasks]
-
-
-def _nothing() -> None:
-    """Nobody listens yet."""

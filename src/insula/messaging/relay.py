@@ -115,6 +115,16 @@ class Relay:
         self._partitions = 0
         source.on_append(self._appended)
 
+    async def settle(self) -> None:
+        """Store where a new subscriber begins, before anything is appended that it has to hear.
+
+        For processes that take requests before one of them begins to deliver. Of two that do this at once the later may
+        turn the cursor back, never past anything: what comes again finds its mark.
+        """
+        head = await self.source.log_head()
+        if await self.receiver.database.cursor(self._name) is None:
+            await self._save(head)
+
     async def start(self) -> None:
         """Begin where the last run left off; a new subscriber begins at the end of the log.
 
@@ -211,13 +221,15 @@ class Relay:
             self._save_at = self._clock.monotonic() + _CURSOR_INTERVAL_SECONDS
             return
         self._apart = {}
+        await self._save(position)
+        self.saved = position
+        self._save_at = self._clock.monotonic() + _CURSOR_INTERVAL_SECONDS
 
+    async def _save(self, position: int) -> None:
         async def body(unit: Unit) -> None:
             await unit.save_cursor(self._name, position)
 
         await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the {self._name}"))
-        self.saved = position
-        self._save_at = self._clock.monotonic() + _CURSOR_INTERVAL_SECONDS
 
     async def run(self) -> None:
         """Deliver as the log grows, until cancelled; begin again from the position when a message could not be taken.

@@ -1,4 +1,4 @@
-"""Gives one receiver what a module elsewhere publishes: in order per key, acknowledged once it is durably taken."""
+"""Gives one receiver its share of what a module elsewhere publishes: in order per key, acknowledged once taken."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from insula.kernel.errors import ConfigurationError, Failure, Unavailable
 from insula.messaging.epoch import epoch_of
 from insula.messaging.failing import described, weight
 from insula.messaging.lane import Entry, Gap, Lane
+from insula.messaging.needless import Needless
 from insula.messaging.receiver import Receiver
-from insula.messaging.transport import Begin, Delivery, Subscription, Transport, log_cursor, partition_cursor
+from insula.messaging.transport import (
+    Begin,
+    Delivery,
+    Subscription,
+    Transport,
+    log_cursor,
+    partition_cursor,
+    partitions_of,
+)
 from insula.messaging.waiting import Signal, land
 from insula.store.database import Scope, Unit
 
@@ -25,9 +34,6 @@ WINDOW = 1024
 
 _REMEMBER_SECONDS = 0.02
 """How long what was taken waits for others, so that they are remembered in one commit."""
-
-REDELIVERY_SECONDS = 600.0
-"""After so long at the broker whatever an earlier run has taken without remembering it has come again."""
 
 _POLL_SECONDS = 20.0
 _FIRST_DELAY_SECONDS = 0.05
@@ -41,10 +47,10 @@ class MessageUnknown(Failure):
 
 
 class Subscriber:
-    """Reads one source's channel for one receiver.
+    """Reads a share of one source's channel for one receiver.
 
-    Parameters: `known`, the wire names of all messages of the system: others wait for a newer version (default: none
-    do); `begin`, where to begin when nothing was ever read (default: with what comes).
+    Parameters: `share`; `known`, the wire names of all messages of the system: others wait for a newer version
+    (default: none do); `begin`, where to begin when nothing was ever read (default: with what comes).
 
     How far each partition was taken is stored in the receiver's database before anything is acknowledged. So what comes
     again is recognised, and what is missing shows.
@@ -57,11 +63,14 @@ class Subscriber:
         transport: Transport,
         clock: Clock,
         *,
+        share: int = 0,
         known: Container[str] | None = None,
         begin: Begin = "now",
     ) -> None:
         self.source = source
         self.receiver = receiver
+        self.share = share
+        self.partitions = partitions_of(share, transport.partitions, transport.shares)
         self.on_unknown: Callable[[], None] = _nothing
         """Called when a message came that a newer version of the system has to take."""
         self.gaps: dict[int, Gap] = {}
@@ -71,6 +80,7 @@ class Subscriber:
         self._known = known
         self._begin = begin
         self._lanes: dict[int, Lane] = {}
+        self._needless = Needless(source, share, receiver.database, transport.partitions, clock)
         self._awake = Signal()
         self._subscription: Subscription | None = None
         self._flying: set[asyncio.Task[None]] = set()
@@ -84,7 +94,6 @@ class Subscriber:
         self._settling: asyncio.Task[None] | None = None
         self._landing = False
         self._progress = 0
-        self._subscribed_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -98,18 +107,6 @@ class Subscriber:
         held = [lane.remembered or 0 for lane in lanes if lane.has_unremembered]
         return min(held) if held else max((lane.remembered or 0 for lane in lanes), default=0)
 
-    @property
-    def needless(self) -> int:
-        """A position in the source's log: the marks of what was taken up to here are needed no more.
-
-        An earlier run may have taken more of a partition than it remembered. It is not known how much until the broker
-        has delivered that again.
-        """
-        subscribed = self._subscribed_at
-        if subscribed is not None and self._clock.monotonic() - subscribed > REDELIVERY_SECONDS:
-            return self.saved
-        return min((lane.remembered or 0 for lane in self._lanes.values()), default=0)
-
     async def start(self) -> None:
         """Learn how far each partition was taken. The broker is not asked yet: a module starts without it.
 
@@ -117,38 +114,55 @@ class Subscriber:
         Raises ConfigurationError for another number of partitions than were read before.
         """
         self._forget()
-        database, partitions = self.receiver.database, self._transport.partitions
-        together = await database.cursor(log_cursor(self.source))
-        if together is not None and together < 0 and together != -partitions:
+        all_of_them, together = self._transport.partitions, await self._cursor(log_cursor(self.source))
+        if together is not None and together < 0 and together != -all_of_them:
             raise ConfigurationError(
                 f"{self.receiver.module} has read the log of {self.source} in {-together} partitions, not "
-                f"{partitions}; give the transport that number"
+                f"{all_of_them}; give the transport that number"
             )
-        for partition in range(partitions):
-            found = await database.cursor(partition_cursor(self.source, partition))
+        for partition in self.partitions:
+            found = await self._cursor(partition_cursor(self.source, partition))
             known = [position for position in (found, together) if position is not None and position >= 0]
             self._lanes[partition] = Lane(max(known, default=None))
-        if together != -partitions:
-            await self._read_apart()
+        if together != -all_of_them:
+            await self._read_apart(together)
+
+    def _cursor(self, name: str) -> Coroutine[Any, Any, int | None]:
+        return self.receiver.database.cursor(name)
 
     def _forget(self) -> None:
         """Whoever reads again after another process has read knows nothing any more."""
         self.gaps, self._lanes = {}, {}
         self._mending, self._watched, self._passed = set(), set(), []
         self._unremembered, self._remember_at, self._landing = 0, None, False
-        self._subscribed_at = None
+        self._needless.ended()
 
-    async def _read_apart(self) -> None:
-        """Remember that each partition is read by itself from now on."""
-        cursors = {
-            partition_cursor(self.source, partition): lane.remembered
-            for partition, lane in self._lanes.items()
-            if lane.remembered is not None
-        }
-        cursors[log_cursor(self.source)] = -len(self._lanes)
-        await self._save(cursors)
+    async def _read_apart(self, together: int | None) -> None:
+        """Remember that each partition is read by itself from now on.
+
+        Where the log was read as a whole, that is known of all of it only when each share has said so of its own: the
+        last of them finds the cursors of all the others.
+        """
+        lanes = self._lanes.items()
+        await self._save(
+            {
+                partition_cursor(self.source, each): lane.remembered
+                for each, lane in lanes
+                if lane.remembered is not None
+            }
+        )
+        everything = range(self._transport.partitions)
+        if together is None or None not in [await self._cursor(partition_cursor(self.source, p)) for p in everything]:
+            await self._save({log_cursor(self.source): -len(everything)})
+
+    async def vouch(self) -> None:
+        """Store up to where marks are needed no more, for whoever deletes them."""
+        await self._needless.vouch(self._lanes.values())
 
     async def _save(self, cursors: Mapping[str, int]) -> None:
+        if not cursors:
+            return
+
         async def body(unit: Unit) -> None:
             for name, position in cursors.items():
                 await unit.save_cursor(name, position)
@@ -171,9 +185,10 @@ class Subscriber:
 
     async def _follow(self) -> None:
         subscription = await self._transport.subscribe(
-            self.source, self.receiver.module, arrived=self._awake.set, window=WINDOW, begin=self._begin
+            self.source, self.receiver.module, self.share, arrived=self._awake.set, window=WINDOW, begin=self._begin
         )
-        self._subscription, self._subscribed_at = subscription, self._clock.monotonic()
+        self._subscription = subscription
+        self._needless.subscribed()
         try:
             while True:
                 self._awake.clear()
@@ -181,7 +196,7 @@ class Subscriber:
                 self._settle(subscription)
                 await self._awake.wait(self._seconds_to_wait())
         except Exception:
-            self._subscribed_at = None
+            self._needless.ended()
             await self._settled()
             await subscription.close()
             raise

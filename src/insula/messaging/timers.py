@@ -14,7 +14,7 @@ from insula.kernel.cron import next_fire
 from insula.kernel.ids import INSULA_NAMESPACE, derive
 from insula.messages import Envelope
 from insula.messaging.failing import described
-from insula.messaging.receiver import Receiver
+from insula.messaging.receiver import Owns, Receiver, all_keys
 from insula.messaging.turns import Key
 from insula.messaging.waiting import Signal, land
 from insula.modules import HandlerDeclaration
@@ -114,14 +114,18 @@ class Timers:
 
 
 class Retrier:
-    """Tries parked messages again as they come due: keys beside each other, none waiting for another."""
+    """Tries parked messages again as they come due: keys beside each other, none waiting for another.
 
-    def __init__(self, receiver: Receiver, clock: Clock) -> None:
+    Parameters: `owns`, whose keys they are (default: all are).
+    """
+
+    def __init__(self, receiver: Receiver, clock: Clock, owns: Owns = all_keys) -> None:
         self._receiver = receiver
+        self._owns = owns
         self._clock = clock
         self._awake = Signal()
         self._running: dict[Key, asyncio.Task[None]] = {}
-        receiver.on_parked = self._awake.set
+        receiver.on_parked.append(self._awake.set)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -137,7 +141,7 @@ class Retrier:
     async def _begin_due(self) -> float:
         """Begin what is due and does not run yet, as far as there is room; returns the seconds until more is due."""
         now = self._clock.now()
-        for key in await self._receiver.due(now, 2 * _RETRIES_AT_ONCE):  # those that run are among them
+        for key in await self._receiver.due(now, 2 * _RETRIES_AT_ONCE, self._owns):  # those that run are among them
             if len(self._running) < _RETRIES_AT_ONCE and key not in self._running:
                 self._running[key] = asyncio.get_running_loop().create_task(self._retry(key))
         return _seconds_until(await self._receiver.next_due(after=now), self._clock)

@@ -1,7 +1,8 @@
 """The port of what carries messages between processes: a broker that keeps them until each receiver has them.
 
 Messages of one source lie in a channel of their own, spread over partitions by their key. A partition keeps the order
-in which it was published. Every receiver reads every partition of a source.
+in which it was published. Every receiver reads every partition of a source, a share of them at a time: the processes of
+one receiver divide its shares among themselves.
 """
 
 from __future__ import annotations
@@ -16,14 +17,26 @@ from insula.messages import Envelope
 PARTITIONS = 16
 """How many partitions a channel has by default: it stays as it is as long as the channel lives."""
 
+SHARES = 4
+"""Into how many shares a receiver's reading is divided by default: so many of its processes can take part in it."""
+
 Begin = Literal["now", "first"]
 """Where a receiver begins that the channel does not know yet: with what comes, or with the oldest that is kept."""
 
 
 def partition_of(envelope: Envelope, partitions: int) -> int:
     """The partition of a message: by its key, so that one key never changes its partition; else by its id."""
-    text = envelope.id if envelope.subject is None else envelope.subject
-    return crc32(text.encode()) % partitions
+    return partition_of_key(envelope.id if envelope.subject is None else envelope.subject, partitions)
+
+
+def partition_of_key(key: str, partitions: int) -> int:
+    """The partition of all messages of a key."""
+    return crc32(key.encode()) % partitions
+
+
+def partitions_of(share: int, partitions: int, shares: int) -> range:
+    """The partitions of one share: every so-and-so-manieth."""
+    return range(share, partitions, shares)
 
 
 def log_cursor(source: str) -> str:
@@ -37,6 +50,11 @@ def log_cursor(source: str) -> str:
 def partition_cursor(source: str, partition: int) -> str:
     """The same for one partition."""
     return f"log of {source}/{partition}"
+
+
+def needless_cursor(source: str, share: int) -> str:
+    """Under which name a receiver remembers up to where marks of what it has taken of a share are needed no more."""
+    return f"log of {source} without marks in share {share}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ class Delivery:
 
 
 class Subscription(Protocol):
-    """One receiver's reading of one channel."""
+    """One receiver's reading of one share of a channel."""
 
     def take(self) -> Sequence[Delivery]:
         """What has arrived since, without waiting. Raises `Unavailable` once nothing can arrive any more."""
@@ -84,6 +102,11 @@ class Transport(Protocol):
         """How many partitions each channel has."""
         ...
 
+    @property
+    def shares(self) -> int:
+        """How many shares each receiver's reading has, from 1 up to as many as there are partitions."""
+        ...
+
     async def open(self, source: str, receivers: Collection[str]) -> Channel:
         """Make the channel of a source where it is missing, and keep from now on what these receivers have not read.
 
@@ -101,11 +124,12 @@ class Transport(Protocol):
         ...
 
     async def subscribe(
-        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+        self, source: str, receiver: str, share: int, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
     ) -> Subscription:
-        """Let a receiver read a channel: first what was delivered before and never acknowledged, then what follows.
+        """Let a receiver read one share of a channel: first what was delivered before and never acknowledged, then
+        what follows.
 
-        One subscription of a receiver at a time. Parameters: `arrived`, called when there is something to take;
+        One subscription of a receiver's share at a time. Parameters: `arrived`, called when there is something to take;
         `window`, at most so many messages are unacknowledged at a time.
         """
         ...

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from insula.kernel.errors import InsulaError
 from insula.messaging.epoch import in_log
+from insula.messaging.receiver import Receiver
 from insula.runtime.application import Application
 from insula.store.database import ParkedState
 from insula.store.log import Lag
@@ -62,7 +63,10 @@ class SubscriberStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How a running system stands. A process that does not move messages lets another with its modules do that."""
+    """How a process of a running system stands.
+
+    Where it does not move messages, between its modules and to the broker, another with its modules does that.
+    """
 
     system: str
     ready: bool
@@ -71,6 +75,8 @@ class Status(msgspec.Struct, frozen=True):
     publishers: list[PublisherStatus] = []
     subscribers: list[SubscriberStatus] = []
     moves_messages: bool = True
+    shares: list[int] = []
+    """The shares of what the broker brings that this process moves."""
 
 
 async def status_of(application: Application) -> Status:
@@ -83,22 +89,33 @@ async def status_of(application: Application) -> Status:
         (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
         lag = await measured() if (measured := getattr(database, "lag", None)) is not None else Lag(0, 0.0)
         modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled, *lag))
-    if not application.moves_messages:
-        return Status(application.system.name, application.ready, modules, [], moves_messages=False)
-    relays = []
-    for relay in wired.relays:
-        waiting = await relay.source.log_count(relay.position, relay.receiver.types)
-        head = await relay.source.log_head()
-        relays.append(RelayStatus(relay.source.name, relay.receiver.module, relay.position, head, waiting))
-    publishers = []
-    for each in wired.publishers:
-        head = await wired.databases[each.source].log_head()
-        publishers.append(PublisherStatus(each.source, each.position, head, await each.waiting()))
-    subscribers = [
-        SubscriberStatus(each.source, each.receiver.module, in_log(each.saved), len(each.gaps))
-        for each in wired.subscribers
-    ]
-    return Status(application.system.name, application.ready, modules, relays, publishers, subscribers)
+    relays, publishers = [], []
+    if application.moves_messages:
+        for relay in wired.relays:
+            waiting = await relay.source.log_count(relay.position, relay.receiver.types)
+            head = await relay.source.log_head()
+            relays.append(RelayStatus(relay.source.name, relay.receiver.module, relay.position, head, waiting))
+        for each in wired.publishers:
+            head = await wired.databases[each.source].log_head()
+            publishers.append(PublisherStatus(each.source, each.position, head, await each.waiting()))
+    return Status(
+        application.system.name, application.ready, modules, relays, publishers, _reading(application),
+        moves_messages=application.moves_messages, shares=list(application.movement.shares),
+    )  # fmt: skip
+
+
+def _reading(application: Application) -> list[SubscriberStatus]:
+    """How far this process has read what the broker brings, all its shares of a source together."""
+    found: dict[tuple[str, str], SubscriberStatus] = {}
+    for each in application.wired.subscribers:
+        if each.share in application.movement.shares:
+            key = each.source, each.receiver.module
+            before = found.get(key)
+            position, missing = in_log(each.saved), len(each.gaps)
+            if before is not None:
+                position, missing = max(position, before.position), missing + before.missing
+            found[key] = SubscriberStatus(*key, position, missing)
+    return list(found.values())
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -142,14 +159,30 @@ class Admin:
             return refused
         module, action = request.path_params["module"], request.path_params["action"]
         receiver = self._application.wired.receivers.get(module)
-        if not self._application.moves_messages:  # it would not know what another process has parked
-            receiver = None
         if receiver is None or action not in ("retry", "drop"):
             return _answer({"title": "Not Found", "status": 404, "detail": f"{module}: {action}"}, 404)
-        sequences = msgspec.json.decode(await request.body(), type=list[int])
-        if action == "retry":
-            return _answer({"changed": await receiver.revive(sequences)})
-        return _answer({"changed": sum([await receiver.drop(sequence) for sequence in sequences])})
+        chosen = msgspec.json.decode(await request.body(), type=list[int])
+        changed = await self._change(action, receiver, chosen)
+        if changed is None:
+            return _answer({"title": "Not Found", "status": 404, "detail": f"{module}: {action}"}, 404)
+        return _answer({"changed": changed})
+
+    async def _change(self, action: str, receiver: Receiver, chosen: list[int]) -> int | None:
+        """Retry or drop dead letters, as far as this process takes what they wait for; None where it takes none."""
+        takers: dict[Any, list[int]] = {}
+        for each in await receiver.database.parked_chosen(chosen):
+            within = self._application.movement.taker_of(receiver.module, (each.consumer, each.source, each.key))
+            if within is not None:  # else another process knows what it has parked
+                takers.setdefault(within, []).append(each.sequence)
+        if not takers:
+            return None
+        changed = 0
+        for within, sequences in takers.items():
+            if action == "retry":
+                changed += await within(receiver.revive(sequences))
+            else:
+                changed += sum([await within(receiver.drop(sequence)) for sequence in sequences])
+        return changed
 
     async def _extraction(self, request: Request) -> Response:
         refused = self._refused(request)

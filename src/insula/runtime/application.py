@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from insula.adapters.postgres.shown import for_each_module
-from insula.kernel.deadline import without_deadline
 from insula.messaging.bus import Bus
 from insula.modules import Assembly, System
-from insula.runtime.background import Background
 from insula.runtime.configuration import Configuration
 from insula.runtime.extraction.extractions import Extractions
+from insula.runtime.movement import Movement
 from insula.runtime.surroundings import Surroundings
-from insula.runtime.tenure import LeasedDatabase, Tenure
 from insula.runtime.wiring import Wired, prepare, wire
 
 _log = logging.getLogger("insula.runtime")
@@ -57,10 +53,8 @@ class Application:
         self.ready = False
         self._entered: list[Any] = []
         self._wired: Wired | None = None
-        self._background: Background | None = None
-        self._tenure: Tenure | None = None
+        self._movement: Movement | None = None
         self._extractions: Extractions | None = None
-        self._standing_by: asyncio.Task[None] | None = None
 
     @property
     def wired(self) -> Wired:
@@ -68,12 +62,6 @@ class Application:
         if self._wired is None:
             raise RuntimeError(_NOT_RUNNING)
         return self._wired
-
-    @property
-    def _running(self) -> Background:
-        if self._background is None:
-            raise RuntimeError(_NOT_RUNNING)
-        return self._background
 
     @property
     def opened(self) -> bool:
@@ -103,7 +91,8 @@ class Application:
             {module.name: module for module in wired.modules}, wired.databases, self.configuration.store,
             self.surroundings, self.directory,
         )  # fmt: skip
-        background = self._background = Background(wired, self.configuration, self.clock, self._unready)
+        store, holder = self.configuration.store, self.surroundings.holder
+        movement = self._movement = Movement(wired, store, self.clock, holder, self._told)
         try:
             for line in await prepare(wired):
                 _log.info(line)
@@ -111,36 +100,15 @@ class Application:
                 if hasattr(adapter, "__aenter__"):
                     await adapter.__aenter__()
                     self._entered.append(adapter)
-            if self.surroundings.holder:
-                self._stand_by(wired, background, self.surroundings.holder)
-            else:
-                await background.begin()
+            await movement.begin()
         except BaseException:
             await self._close(*sys.exc_info())
             raise
         self.ready = True
         return self
 
-    def _stand_by(self, wired: Wired, background: Background, holder: str) -> None:
-        """Move messages while no other process that runs these modules does."""
-        # Not `isinstance`: what is passed on to another database is no attribute of the class.
-        leased = {name: each for name, each in wired.databases.items() if hasattr(each, "leases")}
-        databases = cast("dict[str, LeasedDatabase]", leased)
-
-        async def begin() -> None:
-            await background.begin()
-            self.ready = True  # also where what was begun before has ended by itself
-
-        self._tenure = Tenure(databases, holder, self.clock, begin, partial(background.end, 0.0))
-        for subscriber in wired.subscribers:
-            subscriber.on_unknown = self._tenure.give_way
-        loop = asyncio.get_running_loop()
-        self._standing_by = loop.create_task(self._tenure.run(), context=without_deadline())
-
-    def _unready(self) -> None:
-        self.ready = False
-        if self._tenure is not None:
-            self._tenure.give_up()  # messages stand still here, and another process may move them
+    def _told(self, ready: bool) -> None:
+        self.ready = ready
 
     @property
     def extractions(self) -> Extractions:
@@ -151,8 +119,15 @@ class Application:
 
     @property
     def moves_messages(self) -> bool:
-        """Whether this process is the one of those with these modules that moves messages."""
-        return self._background is not None and self._background.runs
+        """Whether this process is the one of those with these modules that moves what is not shared."""
+        return self._movement is not None and self._movement.runs
+
+    @property
+    def movement(self) -> Movement:
+        """What moves messages in this process."""
+        if self._movement is None:
+            raise RuntimeError(_NOT_RUNNING)
+        return self._movement
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,12 +138,7 @@ class Application:
         """
         self.ready = False
         await self.extractions.close()
-        if self._standing_by is not None:
-            self._standing_by.cancel()
-            await asyncio.wait([self._standing_by])
-        await self._running.end(self.configuration.http.drain_seconds)
-        if self._tenure is not None:
-            await self._tenure.release()
+        await self.movement.end(self.configuration.http.drain_seconds)
         await self._close(kind, error, trace)
 
     async def _close(
@@ -194,7 +164,7 @@ class Application:
 
     async def maintain(self) -> int:
         """One round of pruning; returns how many rows went."""
-        return await self._running.maintain()
+        return await self.movement.maintain()
 
     @property
     def location(self) -> str:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context, copy_context
+from typing import Any, Protocol, TypeVar
 
 from insula.kernel.clock import Clock
 from insula.messaging.failing import described
 from insula.messaging.waiting import Signal
-from insula.store.lease import Lease, Leases
+from insula.store.lease import Lease, Leases, act_for
 
 _log = logging.getLogger("insula.runtime")
+
+Value = TypeVar("Value")
+Admission = Callable[[], AbstractAsyncContextManager[bool]]
 
 LEASE = "background"
 LEASE_SECONDS = 9.0
 """How long a process that is not heard of any more holds up the others."""
 
-_RENEW_SECONDS = LEASE_SECONDS / 3
+RENEW_SECONDS = LEASE_SECONDS / 3
 _ENDING_SECONDS = 1.0
 """So long before its lease runs out a process that cannot renew it ends: before another one may begin."""
+
+_HAND_OVER_SECONDS = 2.0
+"""How long handlers under way may take when another process is to go on, while the lease is still ours."""
 
 _LOOK_SECONDS = 1.0
 
@@ -30,7 +38,6 @@ _LONGEST_STAY_SECONDS = 600.0
 """How long whoever has given way in vain moves messages before it gives way again."""
 
 
-@runtime_checkable
 class LeasedDatabase(Protocol):
     """A database that several processes may open at a time."""
 
@@ -39,9 +46,10 @@ class LeasedDatabase(Protocol):
         """Who may do what alone."""
         ...
 
-    def act_for(self, lease: Lease | None) -> None:
-        """From now on store what only the holder may store for this lease, until somebody else takes it."""
-        ...
+
+@asynccontextmanager
+async def _always() -> AsyncIterator[bool]:
+    yield True
 
 
 class Tenure:
@@ -51,7 +59,9 @@ class Tenure:
     strength: the databases refuse what comes with an old fencing token.
 
     Parameters: `databases`, by module; `holder`, the name of this process, the same after a restart; `begin`, which is
-    cancelled when a lease is lost meanwhile, and `end`, which may come where nothing was begun.
+    cancelled when a lease is lost meanwhile, and `end`, which may come where nothing was begun, and is told how many
+    seconds handlers under way may take; both, and what they begin, store on the strength of the leases. `lease`, the
+    name; `admission`, asked each time before the leases are (default: always admitted).
     """
 
     def __init__(
@@ -60,7 +70,10 @@ class Tenure:
         holder: str,
         clock: Clock,
         begin: Callable[[], Coroutine[Any, Any, None]],
-        end: Callable[[], Awaitable[None]],
+        end: Callable[[float], Awaitable[None]],
+        *,
+        lease: str = LEASE,
+        admission: Admission = _always,
     ) -> None:
         self._databases = [databases[name] for name in sorted(databases)]  # all in one order: nobody waits in a circle
         self._holder = holder
@@ -68,12 +81,31 @@ class Tenure:
         self._clock = clock
         self._begin = begin
         self._end = end
+        self._lease = lease
+        self._admission = admission
+        self._context: Context | None = None
         self._held: Sequence[Lease] = ()
         self._until = 0.0
         self._awake = Signal()
         self._gives_way = False
+        self._hands_over = False
+        self._is_lost = False
         self._stays_until = 0.0
         self._stay_seconds = _FIRST_STAY_SECONDS
+
+    @property
+    def holds(self) -> bool:
+        """Whether the leases are ours, as far as we know."""
+        return bool(self._held)
+
+    def hand_over(self) -> None:
+        """Let another process have the leases; whether this one takes them again admission decides."""
+        self._hands_over = True
+        self._awake.set()
+
+    async def within(self, work: Coroutine[Any, Any, Value]) -> Value:
+        """Do something on the strength of the leases last held."""
+        return await asyncio.create_task(work, context=self._context)
 
     def give_way(self) -> None:
         """Let another process move messages, if there is one: it may be of a newer version, which knows them all."""
@@ -89,14 +121,14 @@ class Tenure:
         """Until cancelled; whoever cancels it ends what was begun and calls `release`."""
         while True:
             try:
-                if await self._acquired():
-                    self._gives_way = False
-                    _log.info("%s moves messages now", self._holder)
+                if await self._admitted():
+                    self._gives_way = self._hands_over = self._is_lost = False
+                    _log.info("%s moves messages now (%s)", self._holder, self._lease)
                     await self._served()
             except Exception as error:
                 _log.warning("%s: lease: %s", self._holder, described(error))
             if self._held:
-                await self._end()
+                await self.within(self._ended())
                 await self.release()
             await self._clock.sleep(self._seconds_away())
 
@@ -109,24 +141,32 @@ class Tenure:
         self._gives_way = False
         return _AWAY_SECONDS
 
+    async def _ended(self) -> None:
+        await self._end(0.0 if self._is_lost else _HAND_OVER_SECONDS)
+
+    async def _admitted(self) -> bool:
+        async with self._admission() as admitted:
+            return admitted and await self._acquired()
+
     async def _acquired(self) -> bool:
         """Whether every lease is ours now; if not, none is, or those that are held are to be given back."""
-        asked, self._held = self._clock.monotonic(), ()
+        asked, self._held, context = self._clock.monotonic(), (), copy_context()
         for database in self._databases:
-            lease = await database.leases.acquire(LEASE, self._claimed_as, LEASE_SECONDS)
+            leases = database.leases
+            lease = await leases.acquire(self._lease, self._claimed_as, LEASE_SECONDS)
             if lease is None:
                 await self.release()
                 return False
             self._held = (*self._held, lease)
+            context.run(act_for, leases, lease)
         self._until = asked + LEASE_SECONDS - _ENDING_SECONDS
-        for database, lease in zip(self._databases, self._held, strict=True):
-            database.act_for(lease)
+        self._context = context
         return True
 
     async def _served(self) -> None:
         """Begin, however long that takes, and keep the leases meanwhile and from then on."""
         over = asyncio.create_task(self._renewed()), asyncio.create_task(self._run_out())
-        beginning = asyncio.create_task(self._begin())
+        beginning = asyncio.create_task(self._begin(), context=self._context)
         try:
             await asyncio.wait((*over, beginning), return_when=asyncio.FIRST_COMPLETED)
             if beginning.done():
@@ -146,7 +186,9 @@ class Tenure:
     async def _renewed(self) -> None:
         """Renew the leases in time, again and again; return when one is lost, or another should have it."""
         while True:
-            await self._pause(_RENEW_SECONDS)
+            await self._pause(RENEW_SECONDS)
+            if self._hands_over:
+                return self._stand_behind()
             if self._gives_way:
                 _log.warning("%s gives way to another process, if there is one", self._holder)
                 return self._stand_behind()
@@ -169,7 +211,7 @@ class Tenure:
         self._claimed_as = f"{self._holder} after {self._held[0].token}"
 
     async def _pause(self, seconds: float) -> None:
-        if self._gives_way:
+        if self._gives_way or self._hands_over:
             return
         self._awake.clear()
         timer = self._clock.call_at(self._clock.monotonic() + seconds, self._awake.set)
@@ -179,7 +221,10 @@ class Tenure:
             timer.cancel()
 
     def _lost(self) -> None:
-        _log.warning("%s has lost its lease: another process moves messages now, or will", self._holder)
+        self._is_lost = True
+        _log.warning(
+            "%s has lost its lease (%s): another process moves messages now, or will", self._holder, self._lease
+        )  # fmt: skip
 
     async def release(self) -> None:
         """Give every lease back, so that another process need not wait; harmless when none is held."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Collection, Container, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -56,6 +56,12 @@ class Wired:
     publishers: list[Publisher] = field(default_factory=list)
     subscribers: list[Subscriber] = field(default_factory=list)
     timers: list[Timers] = field(default_factory=list)
+    partitions: int = 0
+    """How many partitions the broker's channels have; 0 without a broker."""
+    shares: int = 0
+    """How many shares the reading of each module has."""
+    shared: dict[str, set[str]] = field(default_factory=dict)
+    """Module -> the modules elsewhere whose messages the broker brings to it."""
     bound: list[Any] = field(default_factory=list)
 
     @property
@@ -63,25 +69,13 @@ class Wired:
         """The modules that run in this process."""
         return [module for module in self.assembly.system.modules if module.name in self.databases]
 
-    def runs(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """What moves messages between modules, each until it is cancelled."""
-        return [
-            *(relay.run() for relay in self.relays),
-            *(publisher.run() for publisher in self.publishers),
-            *(subscriber.run() for subscriber in self.subscribers),
-        ]
-
     async def start(self) -> None:
-        """Pick up what the last run left: parked keys, schedules, cursors."""
+        """Pick up what the last run left in a system without a broker: parked keys, schedules, cursors."""
         for receiver in self.receivers.values():
             await receiver.start()
         for timers in self.timers:
             await timers.start()
-        await asyncio.gather(*(relay.start() for relay in self.relays))  # together, so that they share commits
-        for publisher in self.publishers:
-            await publisher.start()
-        for subscriber in self.subscribers:
-            await subscriber.start()
+        await asyncio.gather(*(relay.start() for relay in self.relays))
 
 
 def wire(
@@ -179,10 +173,15 @@ def _wire_elsewhere(module: Module, wired: Wired, surroundings: Surroundings) ->
         if surroundings.log_elsewhere is not None:
             _relay(surroundings.log_elsewhere(module.name), wired, surroundings)
         return
+    wired.partitions, wired.shares = transport.partitions, transport.shares
+    clock, known = surroundings.clock, wired.assembly.messages
     for name, receiver in wired.receivers.items():
         if _listens(wired.assembly, name):
-            known = wired.assembly.messages
-            wired.subscribers.append(Subscriber(module.name, receiver, transport, surroundings.clock, known=known))
+            wired.shared.setdefault(name, set()).add(module.name)
+            wired.subscribers += [
+                Subscriber(module.name, receiver, transport, clock, share=share, known=known)
+                for share in range(transport.shares)
+            ]
 
 
 def _relay(log: Log, wired: Wired, surroundings: Surroundings) -> None:

@@ -1,9 +1,15 @@
-"""The port of leases: who may do a thing alone for a while, with a number by which the late are recognised."""
+"""The port of leases: who may do a thing alone for a while, with a number by which the late are recognised.
+
+What a task stores it stores on the strength of the leases of its context: those that `act_for` was told there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 
@@ -35,3 +41,23 @@ class Leases(Protocol):
     async def release(self, lease: Lease) -> None:
         """Give it back; harmless when it was lost."""
         ...
+
+    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+        """Say that a process is there for so many seconds from now, or with 0 that it counts no more.
+
+        Returns everybody who counts, in order of their names.
+        """
+        ...
+
+
+_acting: ContextVar[Mapping[Leases, Lease]] = ContextVar("leases", default=MappingProxyType({}))
+
+
+def act_for(leases: Leases, lease: Lease) -> None:
+    """From now on, in this context, store there only what the holder of the lease may, until somebody else takes it."""
+    _acting.set({**_acting.get(), leases: lease})
+
+
+def acting_for(leases: Leases) -> Lease | None:
+    """On the strength of which lease this context stores there; None where none is asked for."""
+    return _acting.get().get(leases)

@@ -28,7 +28,7 @@ async def test_when_a_broker_dies_the_others_take_over_and_nothing_is_lost_or_tu
 ) -> None:
     cluster = three_brokers
     async with (
-        connected(cluster, "over", partitions=6, replicas=3) as transport,
+        connected(cluster, "over", partitions=6, shares=1, replicas=3) as transport,
         opened(tmp_path, "source") as source,
         opened(tmp_path, "reading") as target,
     ):

@@ -34,7 +34,7 @@ async def test_a_stream_keeps_what_is_unread_without_limit_of_time_and_refuses_w
         await transport.open("source", ["reading"])
         async with await connect(nats_server.url) as client:
             found = await client.jetstream().stream_info("kept-source")
-            consumer = await client.jetstream().consumer_info("kept-source", "reading")
+            consumer = await client.jetstream().consumer_info("kept-source", "reading-3")
     assert found.config.retention == RetentionPolicy.INTEREST
     assert found.config.discard == DiscardPolicy.NEW
     assert not found.config.max_age
@@ -69,6 +69,14 @@ async def test_a_message_that_is_too_large_for_the_server_is_told_with_its_size(
             await transport.publish("source", [large])
 
 
+async def test_another_number_of_shares_is_refused(nats_server: LocalNats) -> None:
+    async with connected(nats_server, "four") as transport:
+        await transport.open("source", ["reading"])
+    async with connected(nats_server, "four", shares=8) as transport:
+        with pytest.raises(ConfigurationError, match="four-source is read in 4 shares, not in 8"):
+            await transport.open("source", ["reading"])
+
+
 async def test_another_number_of_partitions_is_refused(nats_server: LocalNats) -> None:
     async with connected(nats_server, "sixteen") as transport:
         await transport.open("source", [])
@@ -98,7 +106,7 @@ async def test_what_is_no_message_of_ours_is_passed_over_and_told(
 ) -> None:
     async with connected(nats_server, "foreign", partitions=1) as transport, reading(transport) as reader:
         async with await connect(nats_server.url) as client:
-            await client.jetstream().publish("foreign.source.0", b"hello")
+            await client.jetstream().publish("foreign.source.0.0", b"hello")
         await transport.publish("source", [message(1)])
         assert positions(await reader.next(1)) == [1]
     assert "holds what is no message of Insula" in caplog.text

@@ -25,7 +25,7 @@ async def hanging_reader(server: LocalNats, stream: str, takes: int, *, seconds:
     async with await connect(server.url) as client:
         await client.subscribe("hangs")
         request = msgspec.json.encode({"batch": takes, "expires": seconds * _SECOND})
-        await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.reading", request, reply="hangs")
+        await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.reading-0", request, reply="hangs")
         await client.flush()
         yield client
 

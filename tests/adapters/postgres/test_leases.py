@@ -12,6 +12,7 @@ from insula.kernel.clock import SystemClock
 from insula.messages import Envelope
 from insula.store.database import Scope, Unit
 from insula.store.errors import LeaseTaken
+from insula.store.lease import act_for
 from support.postgres import opened_on_postgres
 
 SLEEPING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
@@ -76,7 +77,7 @@ async def test_what_the_holder_stores_is_refused_once_another_has_the_lease(post
         await database.perform(body, Scope("cursor"))
 
     async with opened_on_postgres(postgres_address, alone=False) as database:
-        database.act_for(await database.leases.acquire("background", "a", 60))
+        act_for(database.leases, await database.leases.acquire("background", "a", 60))
         await asyncio.gather(*(remember(7) for _ in range(5)))  # in one batch
         await run_out(postgres_address)
         await remember(8)  # nobody else has it yet
@@ -94,7 +95,7 @@ async def test_others_of_its_batch_are_stored_when_one_is_refused(postgres_addre
         await unit.save_cursor("log of orders", 9)
 
     async with opened_on_postgres(postgres_address, alone=False) as database:
-        database.act_for(await database.leases.acquire("background", "a", 60))
+        act_for(database.leases, await database.leases.acquire("background", "a", 60))
         await run_out(postgres_address)
         await database.leases.acquire("background", "b", 60)
         results = await asyncio.gather(

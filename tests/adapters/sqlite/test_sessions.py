@@ -15,6 +15,7 @@ from insula.kernel.errors import Unavailable
 from insula.messages import Envelope
 from insula.store.database import ParkedState, Scope, Unit
 from insula.store.errors import LeaseTaken
+from insula.store.lease import act_for
 from support.notes import TABLES, add_note, scope, texts
 
 NOW = SystemClock().now()
@@ -92,7 +93,7 @@ async def test_one_holder_at_a_time_has_a_lease_and_each_holding_a_greater_numbe
 @pytest.mark.parametrize("name", AS_HOLDER)
 async def test_what_the_holder_stores_is_refused_once_another_has_the_lease(tmp_path: Path, name: str) -> None:
     async with two_sessions(tmp_path) as (server, one, other):
-        one.act_for(await one.leases.acquire("background", "a", 9))
+        act_for(one.leases, await one.leases.acquire("background", "a", 9))
         await do(one, AS_HOLDER[name])
         server.seconds = 10
         await do(one, AS_HOLDER[name])  # nobody else has it yet
@@ -104,7 +105,7 @@ async def test_what_the_holder_stores_is_refused_once_another_has_the_lease(tmp_
 
 async def test_the_lease_cannot_be_taken_in_the_middle_of_what_it_allows(tmp_path: Path) -> None:
     async with two_sessions(tmp_path) as (server, one, other):
-        one.act_for(await one.leases.acquire("background", "a", 9))
+        act_for(one.leases, await one.leases.acquire("background", "a", 9))
         server.seconds = 10
         _, taken = await asyncio.gather(do(one, AS_HOLDER["save a cursor"]), other.leases.acquire("background", "b", 9))
         assert taken is not None

@@ -42,8 +42,8 @@ class Broker(Protocol):
 class MemoryInTest:
     """The broker in memory."""
 
-    def __init__(self, partitions: int) -> None:
-        self._broker = MemoryBroker(partitions)
+    def __init__(self, partitions: int, shares: int = 1) -> None:
+        self._broker = MemoryBroker(partitions, shares)
 
     def transport(self) -> Transport:
         return MemoryTransport(self._broker)
@@ -64,13 +64,16 @@ class MemoryInTest:
 class NatsInTest:
     """NATS JetStream: a prefix of its own on a server that may be shared."""
 
-    def __init__(self, server: LocalNats, partitions: int) -> None:
+    def __init__(self, server: LocalNats, partitions: int, shares: int = 1) -> None:
         self._server = server
         self._partitions = partitions
+        self._shares = shares
         self._prefix = f"test{next(_numbers)}"
 
     def transport(self) -> Transport:
-        return NatsTransport(self._server.url, prefix=self._prefix, partitions=self._partitions)
+        return NatsTransport(
+            self._server.url, prefix=self._prefix, partitions=self._partitions, shares=self._shares
+        )  # fmt: skip
 
     def stop(self) -> None:
         self._server.kill()
@@ -95,15 +98,17 @@ class NatsInTest:
 class KafkaInTest:
     """Kafka: a prefix of its own on a mock cluster that may be shared."""
 
-    def __init__(self, cluster: MockKafka, partitions: int) -> None:
+    def __init__(self, cluster: MockKafka, partitions: int, shares: int = 1) -> None:
         self._cluster = cluster
         self._partitions = partitions
+        self._shares = shares
         self._prefix = f"test{next(_numbers)}"
 
     def transport(self) -> Transport:
         return KafkaTransport(
-            self._cluster.url, prefix=self._prefix, partitions=self._partitions, timeout_seconds=3, settings=QUICK_KAFKA
-        )
+            self._cluster.url, prefix=self._prefix, partitions=self._partitions, shares=self._shares,
+            timeout_seconds=3, settings=QUICK_KAFKA,
+        )  # fmt: skip
 
     def stop(self) -> None:
         self._cluster.stop()

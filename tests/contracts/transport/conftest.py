@@ -25,6 +25,16 @@ def broker(request: pytest.FixtureRequest) -> Broker:
 
 
 @pytest.fixture(params=KINDS)
+def shared_broker(request: pytest.FixtureRequest) -> Broker:
+    """A broker that is never stopped, whose four partitions are read in two shares."""
+    if request.param == "memory":
+        return MemoryInTest(partitions=4, shares=2)
+    if request.param == "kafka":
+        return KafkaInTest(request.getfixturevalue("kafka_cluster"), partitions=4, shares=2)
+    return NatsInTest(request.getfixturevalue("nats_server"), partitions=4, shares=2)
+
+
+@pytest.fixture(params=KINDS)
 def broker_alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """A broker that the test may stop, with four partitions."""
     if request.param == "memory":

@@ -55,12 +55,12 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    transport: Transport, receiver: str = "reading", *, window: int = 100, begin: Begin = "now"
+    transport: Transport, receiver: str = "reading", share: int = 0, *, window: int = 100, begin: Begin = "now"
 ) -> AsyncIterator[Reader]:
     """A subscription of a receiver, closed at the end."""
     reader = Reader()
     reader.subscription = await transport.subscribe(
-        "source", receiver, arrived=reader.arrived.set, window=window, begin=begin
+        "source", receiver, share, arrived=reader.arrived.set, window=window, begin=begin
     )
     try:
         yield reader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
@@ -198,14 +198,20 @@ class Channels:
         if refused is not None:
             raise KafkaException(refused)
 
-    async def begin(self, topic: Topic, receiver: str, begin: Begin) -> dict[int, int]:
-        """Where a receiver goes on in each partition; where it does not know one, it begins, and that is remembered.
+    async def begin(
+        self, topic: Topic, receiver: str, begin: Begin, partitions: Sequence[int] | None = None
+    ) -> dict[int, int]:
+        """Where a receiver goes on in each of these partitions, by default in all of them.
 
-        Of a topic that was made anew it has read nothing, however far it had come in the one before; and of one that
-        has lost its end nobody knows what it has not read.
+        In one that it does not know it begins, and that is remembered. Of a topic that was made anew it has read
+        nothing, however far it had come in the one before; and of one that has lost its end nobody knows what it has
+        not read.
         """
         known = await self.places(topic, receiver)
         first, ends = await self.ends(topic, first=True), await self.ends(topic)
+        if partitions is not None:  # the others are somebody else's, who may be moving on in them just now
+            known = {each: place for each, place in known.items() if each in partitions}
+            first = {each: first[each] for each in partitions}
         current = {
             partition: place.offset
             for partition, place in known.items()

@@ -118,28 +118,40 @@ class KafkaConnection:
             threads.shutdown(wait=False)
 
 
+class _News:
+    """What a client has heard of its brokers.
+
+    It does not lead back to the client: in a circle that would be let go of by whichever thread collects garbage, and
+    the library ends the process where that is one of the client's own.
+    """
+
+    def __init__(self) -> None:
+        self.is_cut_off = False
+        self.trouble: KafkaError | None = None
+
+    def heard(self, error: KafkaError) -> None:
+        """The library calls it."""
+        if is_cut_off(error):
+            self.is_cut_off = True
+        if error.code() != ALL_BROKERS_DOWN:  # which says less than what came before it
+            self.trouble = error
+
+
 class _Asker:
     """A client that asks, and what it has heard of its brokers."""
 
     def __init__(self, connection: KafkaConnection) -> None:
-        self._is_cut_off = False
-        self._trouble: KafkaError | None = None
+        self._news = _News()
         self._timeout_seconds = connection.timeout_seconds
         try:
-            self._admin = AdminClient(connection.client_settings({}, self._heard))
+            self._admin = AdminClient(connection.client_settings({}, self._news.heard))
         except KafkaException as error:
             raise wrong_settings(error) from None
 
     def was_cut_off(self) -> bool:
         """Whether something has happened since it was last asked."""
         self._admin.poll(0)
-        return self._is_cut_off
-
-    def _heard(self, error: KafkaError) -> None:
-        if is_cut_off(error):
-            self._is_cut_off = True
-        if error.code() != ALL_BROKERS_DOWN:  # which says less than what came before it
-            self._trouble = error
+        return self._news.is_cut_off
 
     async def ask(self, call: Callable[[AdminClient], Mapping[Key, Future[Value]]]) -> dict[Key, Value | KafkaError]:
         loop, asked = asyncio.get_running_loop(), dict[Key, "asyncio.Future[Value]"]()
@@ -151,9 +163,9 @@ class _Asker:
             while waiting:
                 _, waiting = await asyncio.wait(waiting, timeout=_LOOK_SECONDS)
                 self._admin.poll(0)
-                if waiting and (self._is_cut_off or loop.time() >= until):
+                if waiting and (self._news.is_cut_off or loop.time() >= until):
                     none = KafkaError(TIMED_OUT, f"no answer in {self._timeout_seconds:g} s")
-                    raise KafkaException(self._trouble or none)
+                    raise KafkaException(self._news.trouble or none)
             return {key: _answer(future) for key, future in asked.items()}
         finally:
             for each in waiting:

@@ -37,11 +37,12 @@ class Receipt:
 
 
 class KafkaSubscription:
-    """One receiver's reading of one topic. Implements `Subscription`.
+    """One receiver's reading of one share of a topic. Implements `Subscription`.
 
-    Every partition is assigned by hand, from the offset that is remembered. So nobody waits for a group to agree on who
-    reads what, and another subscription takes nothing away from this one. At most `window` messages are given that do
-    not lie behind what is remembered; then the consumer is not asked for more, and it fetches no more than a little.
+    Every partition of it is assigned by hand, from the offset that is remembered. So nobody waits for a group to agree
+    on who reads what, and another subscription takes nothing away from this one. At most `window` messages are given
+    that do not lie behind what is remembered; then the consumer is not asked for more, and it fetches no more than a
+    little.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from insula.adapters.kafka.subscription import KafkaSubscription
 from insula.adapters.kafka.tail import read_tail
 from insula.kernel.errors import ConfigurationError, Unavailable
 from insula.messages import Envelope
-from insula.messaging.transport import PARTITIONS, Begin, Channel
+from insula.messaging.transport import PARTITIONS, SHARES, Begin, Channel, partitions_of
 
 RETENTION = timedelta(days=30)
 TIMEOUT_SECONDS = 10.0
@@ -29,10 +29,11 @@ class KafkaTransport:
     """One process's access to Kafka. Implements `Transport`.
 
     Parameters: `servers`, an address such as "kafka://127.0.0.1:9092" or several, with user and password or without;
-    `prefix` of all topics and consumer groups (default "insula"); `partitions` of each topic (default 16); `replicas`
-    of each topic that is made (default: the brokers' own); `retention`, how long a topic that is made keeps a message,
-    read or not (default 30 days, None for ever): longer than any receiver may be away; `timeout_seconds`, after which
-    a broker that says nothing is `Unavailable` (default 10); `settings` of librdkafka beside ours, such as
+    `prefix` of all topics and consumer groups (default "insula"); `partitions` of each topic (default 16); `shares`
+    of each receiver's reading, so many of its processes can take part (default 4); `replicas` of each topic that is
+    made (default: the brokers' own); `retention`, how long a topic that is made keeps a message, read or not (default
+    30 days, None for ever): longer than any receiver may be away; `timeout_seconds`, after which a broker that says
+    nothing is `Unavailable` (default 10); `settings` of librdkafka beside ours, such as
     {"security.protocol": "SASL_SSL"}. Raises ConfigurationError.
 
     What holds: a message that `publish` has returned for is stored by every broker that is in step; a partition has
@@ -47,12 +48,13 @@ class KafkaTransport:
         *,
         prefix: str = "insula",
         partitions: int = PARTITIONS,
+        shares: int = SHARES,
         replicas: int | None = None,
         retention: timedelta | None = RETENTION,
         timeout_seconds: float = TIMEOUT_SECONDS,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        for name, value in (("partitions", partitions), ("replicas", replicas)):
+        for name, value in (("partitions", partitions), ("shares", shares), ("replicas", replicas)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"KafkaTransport({name}={value}): give 1 or more")
         if retention is not None and retention <= timedelta(0):
@@ -65,6 +67,7 @@ class KafkaTransport:
         ours = next((name for name in _OURS if name in settings), None)
         if ours is not None:
             raise ConfigurationError(f"KafkaTransport(settings=...): {ours} is set by Insula; leave it out")
+        self._shares = min(shares, partitions)
         self._options = ChannelOptions(prefix, partitions, replicas, retention)
         self._connection = KafkaConnection(servers_of(servers), settings, timeout_seconds)
         self._channels = Channels(self._connection, self._options)
@@ -77,6 +80,11 @@ class KafkaTransport:
     def partitions(self) -> int:
         """How many partitions each channel has."""
         return self._options.partitions
+
+    @property
+    def shares(self) -> int:
+        """How many shares each receiver's reading has."""
+        return self._shares
 
     async def connect(self) -> None:
         """See that the cluster can be used; everything else connects by itself.
@@ -124,12 +132,14 @@ class KafkaTransport:
         self._looked_at[source] = now
 
     async def subscribe(
-        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+        self, source: str, receiver: str, share: int, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
     ) -> KafkaSubscription:
-        """Read a topic from what is remembered of the receiver."""
+        """Read a share of a topic from what is remembered of the receiver."""
         with self._connection.told(f"subscribing {receiver} to the topic {self._options.topic(source)}"):
             topic = await self._channels.ensure(source)
-            starts = await self._channels.begin(topic, receiver, begin)
+            starts = await self._channels.begin(
+                topic, receiver, begin, partitions_of(share, self.partitions, self._shares)
+            )
         self._keeper.watch(topic, [receiver])
         subscription = KafkaSubscription(
             self._connection, self._channels, topic, receiver, starts, arrived, window

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from insula.kernel.errors import Unavailable
 from insula.messages import Envelope
-from insula.messaging.transport import PARTITIONS, Begin, Channel, Delivery, partition_of
+from insula.messaging.transport import PARTITIONS, SHARES, Begin, Channel, Delivery, partition_of, partitions_of
 
 
 @dataclass(slots=True)
 class _Reader:
-    """How far one receiver has come: what it was given and has not acknowledged, by number, and what comes next."""
+    """How far one receiver has come in a share: what it was given and has not acknowledged, and what comes next."""
 
+    partitions: range
     following: int
     unacknowledged: dict[int, Delivery] = field(default_factory=dict)
     subscription: MemorySubscription | None = None
@@ -26,19 +27,22 @@ class _Stored:
     identity: str
     messages: list[Envelope | None] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
-    readers: dict[str, _Reader] = field(default_factory=dict)
+    readers: dict[tuple[str, int], _Reader] = field(default_factory=dict)
 
 
 class MemoryBroker:
     """What several `MemoryTransport`s share, as processes share a broker.
 
-    Parameters: `partitions` of each channel (default 16). It keeps everything for ever.
+    Parameters: `partitions` of each channel (default 16); `shares` of each receiver's reading (default 4). It keeps
+    everything for ever.
     """
 
-    def __init__(self, partitions: int = PARTITIONS) -> None:
-        if partitions < 1:
-            raise ValueError(f"MemoryBroker(partitions={partitions}): a channel has one partition or more")
+    def __init__(self, partitions: int = PARTITIONS, shares: int = SHARES) -> None:
+        for name, value in (("partitions", partitions), ("shares", shares)):
+            if value < 1:
+                raise ValueError(f"MemoryBroker({name}={value}): give 1 or more")
         self.partitions = partitions
+        self.shares = min(shares, partitions)
         self.is_up = True
         self._channels: dict[str, _Stored] = {}
         self._made = 0
@@ -94,11 +98,21 @@ class MemoryTransport:
         """How many partitions each channel has."""
         return self._broker.partitions
 
+    @property
+    def shares(self) -> int:
+        """How many shares each receiver's reading has."""
+        return self._broker.shares
+
+    def _reader(self, stored: _Stored, receiver: str, share: int, following: int) -> _Reader:
+        partitions = partitions_of(share, self._broker.partitions, self._broker.shares)
+        return stored.readers.setdefault((receiver, share), _Reader(partitions, following))
+
     async def open(self, source: str, receivers: Collection[str]) -> Channel:
         """Make what is missing."""
         stored = self._broker.channel(source)
         for receiver in receivers:
-            stored.readers.setdefault(receiver, _Reader(len(stored.messages)))
+            for share in range(self.shares):
+                self._reader(stored, receiver, share, len(stored.messages))
         return Channel(stored.identity, len(stored.messages))
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
@@ -114,12 +128,12 @@ class MemoryTransport:
         return len(stored.messages)
 
     async def subscribe(
-        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+        self, source: str, receiver: str, share: int, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
     ) -> MemorySubscription:
         """Read from where the receiver was."""
         stored = self._broker.channel(source)
         start = len(stored.messages) if begin == "now" else 0
-        reader = stored.readers.setdefault(receiver, _Reader(start))
+        reader = self._reader(stored, receiver, share, start)
         if reader.subscription is not None:
             reader.subscription.end()
         reader.following = min([*reader.unacknowledged, reader.following])
@@ -152,8 +166,11 @@ class MemorySubscription:
         while not self._ended and reader.following < len(messages) and len(reader.unacknowledged) < self._window:
             number, envelope = reader.following, messages[reader.following]
             reader.following += 1
-            if envelope is not None:
-                delivery = Delivery(envelope, partition_of(envelope, self._partitions), number)
+            if envelope is None:
+                continue
+            partition = partition_of(envelope, self._partitions)
+            if partition in reader.partitions:
+                delivery = Delivery(envelope, partition, number)
                 reader.unacknowledged[number] = delivery
                 self._ready.append(delivery)
         if len(self._ready) > before:

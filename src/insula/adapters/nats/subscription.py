@@ -34,7 +34,7 @@ _TOKENS_IN_RECEIPT, _PLACE_IN_RECEIPT, _PLACE_IN_RECEIPT_WITH_DOMAIN = 9, 6, 8
 
 
 class NatsSubscription:
-    """One receiver's reading of one stream. Implements `Subscription`.
+    """One receiver's reading of one share of a stream. Implements `Subscription`.
 
     The server counts what it has given since the reset with which a subscription begins. What is missing in that count
     was given to somebody else, who asked before us and has died or hangs: the subscription ends, and the next one is

@@ -15,7 +15,7 @@ from insula.adapters.nats.outlet import Outlet
 from insula.adapters.nats.subscription import NatsSubscription
 from insula.kernel.errors import ConfigurationError
 from insula.messages import Envelope
-from insula.messaging.transport import PARTITIONS, Begin, Channel
+from insula.messaging.transport import PARTITIONS, SHARES, Begin, Channel
 
 LIMIT_BYTES = 256 * 1024 * 1024
 ACKNOWLEDGE_SECONDS = 30.0
@@ -26,7 +26,8 @@ class NatsTransport:
 
     Parameters: `servers`, an address such as "nats://127.0.0.1:4222" or several; `token`, `credentials` (a `.creds`
     file) and `tls`, as the servers ask for them, user and password stand in the address; `prefix` of all streams and
-    subjects (default "insula"); `partitions` of each stream (default 16); `limit_bytes`, how much a stream holds before
+    subjects (default "insula"); `partitions` of each stream (default 16); `shares` of each receiver's reading, so
+    many of its processes can take part (default 4); `limit_bytes`, how much a stream holds before
     its publisher has to wait (default 256 MiB); `replicas` of each stream in a cluster (default 1);
     `acknowledge_seconds`, after which the server takes a receiver for dead that has not said that it still works, which
     it does by itself (default 30).
@@ -41,6 +42,7 @@ class NatsTransport:
         tls: ssl.SSLContext | None = None,
         prefix: str = "insula",
         partitions: int = PARTITIONS,
+        shares: int = SHARES,
         limit_bytes: int = LIMIT_BYTES,
         replicas: int = 1,
         acknowledge_seconds: float = ACKNOWLEDGE_SECONDS,
@@ -48,14 +50,17 @@ class NatsTransport:
         addresses = [servers] if isinstance(servers, str) else list(servers)
         if not addresses:
             raise ConfigurationError("NatsTransport(servers=[]): give an address, such as nats://127.0.0.1:4222")
-        for name, value in (("partitions", partitions), ("limit_bytes", limit_bytes), ("replicas", replicas)):
+        counts = {"partitions": partitions, "shares": shares, "limit_bytes": limit_bytes, "replicas": replicas}
+        for name, value in counts.items():
             if value < 1:
                 raise ConfigurationError(f"NatsTransport({name}={value}): give 1 or more")
         if acknowledge_seconds <= 0:
             raise ConfigurationError(f"NatsTransport(acknowledge_seconds={acknowledge_seconds}): give more than 0")
         if not prefix or set(prefix) & set(" .*>/\\"):
             raise ConfigurationError(f"NatsTransport(prefix={prefix!r}): give a word without spaces and . * > / \\")
-        self._options = ChannelOptions(prefix, partitions, limit_bytes, replicas, acknowledge_seconds)
+        self._options = ChannelOptions(
+            prefix, partitions, min(shares, partitions), limit_bytes, replicas, acknowledge_seconds
+        )
         self._connection = NatsConnection(addresses, token=token, credentials=credentials, tls=tls)
         self._outlet = Outlet(self._connection, self._options)
 
@@ -63,6 +68,11 @@ class NatsTransport:
     def partitions(self) -> int:
         """How many partitions each channel has."""
         return self._options.partitions
+
+    @property
+    def shares(self) -> int:
+        """How many shares each receiver's reading has."""
+        return self._options.shares
 
     async def connect(self) -> None:
         """See that the servers can be used; everything else connects by itself.
@@ -72,7 +82,7 @@ class NatsTransport:
         await self._connection.client()
 
     async def open(self, source: str, receivers: Collection[str]) -> Channel:
-        """Make the stream of a source, and a consumer for each receiver."""
+        """Make the stream of a source, and the consumers of each receiver."""
         context = await self._connection.jetstream()
         opening = self._opened(context, source, receivers)
         found = await self._connection.ask(opening, f"opening the stream {self._options.stream(source)}")
@@ -84,7 +94,8 @@ class NatsTransport:
     async def _opened(self, context: JetStreamContext, source: str, receivers: Collection[str]) -> StreamInfo:
         found = await ensure_stream(context, self._options, source)
         for receiver in sorted(receivers):
-            await ensure_consumer(context, self._options, source, receiver, begin="now")
+            for share in range(self._options.shares):
+                await ensure_consumer(context, self._options, source, receiver, share, begin="now")
         return found
 
     async def publish(self, source: str, envelopes: Sequence[Envelope]) -> int:
@@ -92,25 +103,28 @@ class NatsTransport:
         return await self._outlet.publish(source, envelopes)
 
     async def subscribe(
-        self, source: str, receiver: str, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
+        self, source: str, receiver: str, share: int, *, arrived: Callable[[], None], window: int, begin: Begin = "now"
     ) -> NatsSubscription:
-        """Read a stream. The consumer is reset, so that what was not acknowledged comes again first, in its order."""
+        """Read a share of a stream.
+
+        The consumer is reset, so that what was not acknowledged comes again first, in its order.
+        """
         client = await self._connection.client()
         context = await self._connection.jetstream()
-        stream = self._options.stream(source)
+        stream, consumer = self._options.stream(source), self._options.consumer(receiver, share)
         subscription = NatsSubscription(
-            self._connection, client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{receiver}", arrived, window,
+            self._connection, client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", arrived, window,
             self._options.acknowledge_seconds,
         )  # fmt: skip
 
         async def begin_reading() -> None:
             await ensure_stream(context, self._options, source)
-            await ensure_consumer(context, self._options, source, receiver, begin=begin, window=window)
-            await context.reset_consumer(stream, receiver)
+            await ensure_consumer(context, self._options, source, receiver, share, begin=begin, window=window)
+            await context.reset_consumer(stream, consumer)
             await subscription.open()
 
         try:
-            await self._connection.ask(begin_reading(), f"subscribing {receiver} to the stream {stream}")
+            await self._connection.ask(begin_reading(), f"subscribing {consumer} to the stream {stream}")
         except BaseException:
             await subscription.close()
             raise

@@ -36,7 +36,7 @@ from insula.kernel.errors import Failure, Rejection
 from insula.store.database import Database, Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.handler_threads import HandlerThreads
-from insula.store.lease import Lease
+from insula.store.lease import acting_for
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
 from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
 from insula.store.succession import Succession
@@ -107,7 +107,6 @@ class PostgresDatabase(Queries):
         self._group = GroupCommit(self._writers, name, clock, self._committed)
         # Not with the handlers: a lease must not be lost because all of them are slow.
         self.leases = PostgresLeases(self._writers, name)
-        self._fence: Operation | None = None
         self._succession = Succession(name)
 
     @property
@@ -140,7 +139,7 @@ class PostgresDatabase(Queries):
             self._queries = ReplicaReader(replica, self._reader, self._name, self._clock)
         self._parts = Parts(
             self._units, self._reader, self._group, Line(), self._clock,
-            f"begin isolation level {self._isolation}", self._committed, lambda: self._fence,
+            f"begin isolation level {self._isolation}", self._committed, self._fence,
         )  # fmt: skip
         try:
             await self._keeper.start()
@@ -182,9 +181,9 @@ class PostgresDatabase(Queries):
         for listener in self._listeners:
             listener(types)
 
-    def act_for(self, lease: Lease | None) -> None:
-        """From now on store what only the holder of a lease may store for this one, until somebody else takes it."""
-        self._fence = None if lease is None else fence(lease.name, lease.token)
+    def _fence(self) -> Operation | None:
+        lease = acting_for(self.leases)
+        return None if lease is None else fence(lease.name, lease.token)
 
     def on_append(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Call `listener` with the types appended, after they have their positions."""

@@ -234,14 +234,14 @@ class _Attempt:
         await connection.execute("begin")
         duplicates = await self._mark(link, clock)
         fresh = [write for write in self._batch if id(write) not in duplicates]
-        fenced: Operation | None = None
+        fenced: set[Operation] = set()
         for write in fresh:
             for operation in write.operations:
-                if operation == fenced:
-                    continue  # it holds until the commit
-                await connection.execute(operation.sql, *operation.arguments)
                 if operation.sql == FENCE:
-                    fenced = operation
+                    if operation in fenced:
+                        continue  # it holds until the commit
+                    fenced.add(operation)
+                await connection.execute(operation.sql, *operation.arguments)
         appended, head = await self._append(link, fresh)
         self.uncertain = True
         await connection.execute("commit")

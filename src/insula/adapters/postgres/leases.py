@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from insula.adapters.postgres.errors import failure_of
@@ -20,6 +21,20 @@ _RENEW = (
     "update insula_lease set until = clock_timestamp() + make_interval(secs => $3)"
     " where name = $1 and token = $2 and until >= clock_timestamp() returning token, until"
 )
+_PRESENT = (
+    "insert into insula_lease as l (name, holder, token, until)"
+    " values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))"
+    " on conflict (name) do update set until = excluded.until"
+)
+# Processes with names of their own come and go: those that left long ago are forgotten.
+_ABSENT = (
+    "delete from insula_lease where name = $1"
+    " or starts_with(name, $2) and until < clock_timestamp() - interval '1 hour'"
+)
+_EVERYBODY = (
+    "select holder from insula_lease where starts_with(name, $1) and until >= clock_timestamp() order by holder"
+)
+_PROCESS = "process "
 # The row stays: its token is what the next one is counted from.
 _RELEASE = "update insula_lease set until = '-infinity' where name = $1 and token = $2"
 
@@ -50,10 +65,23 @@ class PostgresLeases:
         """Give it back; harmless when it was lost."""
         await self._row(_RELEASE, lease.name, lease.token)
 
+    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+        """Say that a process is there for so many seconds from now, or with 0 that it counts no more."""
+        name = f"{_PROCESS}{holder}"
+        if seconds > 0:
+            await self._row(_PRESENT, name, holder, seconds)
+        else:
+            await self._row(_ABSENT, name, _PROCESS)
+        rows = await self._rows(_EVERYBODY, _PROCESS)
+        return [row[0] for row in rows]
+
     async def _row(self, sql: str, *arguments: Any) -> Any:
+        return next(iter(await self._rows(sql, *arguments)), None)
+
+    async def _rows(self, sql: str, *arguments: Any) -> Sequence[Any]:
         link = await self._pool.take()
         try:
-            row = await link.connection.fetchrow(sql, *arguments)
+            rows = await link.connection.fetch(sql, *arguments)
         except BaseException as error:
             self._pool.give_unfinished(link)
             failure = failure_of(error, f"{self._database}: lease")
@@ -61,7 +89,8 @@ class PostgresLeases:
                 raise
             raise failure from error
         self._pool.give(link)
-        return row
+        found: Sequence[Any] = rows
+        return found
 
 
 def _check(seconds: float) -> None:

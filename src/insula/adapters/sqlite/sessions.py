@@ -20,7 +20,7 @@ from insula.adapters.sqlite.writer import ROLLBACK
 from insula.messages import Envelope
 from insula.store.database import ParkedState, Scope, Unit
 from insula.store.errors import LeaseTaken
-from insula.store.lease import Lease
+from insula.store.lease import Lease, acting_for
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork
 
 _TABLE = (
@@ -36,6 +36,14 @@ _ACQUIRE = (
 )
 _RENEW = "update insula_lease set until = :until where name = :name and token = :token and until >= :now -- insula"
 _RELEASE = "update insula_lease set until = -1 where name = :name and token = :token -- insula"
+_PRESENT = (
+    "insert into insula_lease values (:name, :holder, 1, :until) on conflict (name) do update"
+    " set until = excluded.until -- insula"
+)
+_ABSENT = "delete from insula_lease where name = :name -- insula"
+_EVERYBODY = (
+    "select holder from insula_lease where substr(name, 1, 8) = 'process ' and until >= :now order by holder -- insula"
+)
 _HELD = "select 1 from insula_lease where name = ? and token = ? -- insula"
 _NOTHING = "select 1 where 0 -- insula"
 
@@ -69,7 +77,6 @@ class SqliteSession(SqliteDatabase):
     def __init__(self, path: Path, name: str, *arguments: Any, server: Server, **options: Any) -> None:
         super().__init__(path, name, *arguments, **options)
         self._server = server
-        self.acts_for: Lease | None = None
         self.leases = SessionLeases(self, server)
 
     def prepare(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
@@ -78,10 +85,6 @@ class SqliteSession(SqliteDatabase):
         done = super().prepare(tables, migrations)
         self._server.joined(self)
         return done
-
-    def act_for(self, lease: Lease | None) -> None:
-        """From now on store what only the holder of a lease may store for this one, until somebody else takes it."""
-        self.acts_for = lease
 
     def heard(self, types: frozenset[str]) -> None:
         """Another session has appended to the log."""
@@ -108,7 +111,10 @@ class SqliteSession(SqliteDatabase):
     def _fresh_unit(self, scope: Scope, *, alone: bool) -> SqliteUnit:
         if scope.departure is not None:
             scope.departure.reset()
-        return SessionUnit(self._writer, self._reader, self._tables, scope, alone=alone, lease=lambda: self.acts_for)
+        return SessionUnit(self._writer, self._reader, self._tables, scope, alone=alone, lease=self._acts_for)
+
+    def _acts_for(self) -> Lease | None:
+        return acting_for(self.leases)
 
     async def _until_durable(
         self, run: Run, scope: Scope, body: Any, *, on_thread: bool = False, in_line: bool = False
@@ -158,6 +164,10 @@ class SqliteSession(SqliteDatabase):
         """Whether somebody else has a lease now."""
         return bool(await self._rows(_TAKEN, name=name, holder=holder, now=self._server.now()))
 
+    async def everybody(self, now: float) -> Sequence[str]:
+        """The processes that count."""
+        return [row[0] for row in await self._rows(_EVERYBODY, now=now)]
+
 
 class SessionLeases:
     """Leases in a file that several sessions share, by the server's clock. Implements `insula.store.lease.Leases`."""
@@ -185,6 +195,15 @@ class SessionLeases:
     async def release(self, lease: Lease) -> None:
         """Give it back; harmless when it was lost."""
         await self._session.run_for_lease(_RELEASE, name=lease.name, token=lease.token)
+
+    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+        """Say that a process is there for so many seconds from now, or with 0 that it counts no more."""
+        name, now = f"process {holder}", self._server.now()
+        if seconds > 0:
+            await self._session.run_for_lease(_PRESENT, name=name, holder=holder, until=now + seconds)
+        else:
+            await self._session.run_for_lease(_ABSENT, name=name)
+        return await self._session.everybody(now)
 
 
 def _moment(seconds: float) -> datetime:

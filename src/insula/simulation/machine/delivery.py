@@ -9,6 +9,7 @@ from insula.messages import Envelope
 from insula.messaging.receiver import Receiver
 from insula.simulation.machine.labels import message_label
 from insula.simulation.machine.process import SimulatedProcess
+from insula.store.lease import acting_for
 
 
 class MessageLost(Failure):
@@ -54,7 +55,8 @@ class Delivery:
 
     def _begin_again(self) -> None:
         """Forget what was lost under another lease: another process may have taken it meanwhile."""
-        lease = getattr(self._receiver.database, "acts_for", None)
+        leases = getattr(self._receiver.database, "leases", None)
+        lease = None if leases is None else acting_for(leases)
         if lease != self._lease:
             self._lease = lease
             self._missing.clear()
