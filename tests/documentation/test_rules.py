@@ -53,6 +53,19 @@ assert rule.evaluate(user={"tier": "silver"}, order=candidate) is True
 assert rule.fields_used == {"user.tier", "order.total"}
 # fmt: on
 
+RISKS = {"AT": 0.1, "XX": 0.9}
+
+
+# fmt: off
+def risk(country: str) -> float:
+    """How often a payment from there was a fraud."""
+    return RISKS[country]
+
+
+risky = Rule.parse("risk(payment.country) > 0.5", about={"payment": {"country": str}}, functions={"risk": risk})
+assert risky.evaluate(payment={"country": "XX"}) is True
+# fmt: on
+
 connection.close()
 engine.dispose()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from insula.rules.arithmetic import OPERANDS
 from insula.rules.errors import RuleTypeError, did_you_mean
+from insula.rules.functions.declared import DeclaredFunction
 from insula.rules.functions.registry import Function, Functions
 from insula.rules.functions.results import RESULTS
 from insula.rules.tree import (
@@ -227,6 +228,8 @@ class _Checker:
 
     def _applied(self, node: Call, function: Function | None, arguments: list[Node]) -> Type:
         found = [self.of(each) for each in arguments]
+        if isinstance(function, DeclaredFunction):
+            return self._declared(node, function, found)
         if function is None or not function.overloads:
             return RESULTS.get(node.function, DYN)
         for classes in function.overloads:
@@ -234,6 +237,13 @@ class _Checker:
                 return RESULTS.get(node.function, DYN)
         given = ", ".join(map(str, found))
         raise self._wrong(node, f"{node.function}({given}) means nothing: it does not take these types")
+
+    def _declared(self, node: Call, function: DeclaredFunction, found: list[Type]) -> Type:
+        signature = function.signature_for(found)
+        if signature is None:
+            given = ", ".join(map(str, found))
+            raise self._wrong(node, f"{node.function}({given}) means nothing: it takes {function.takes}")
+        return signature.answers if len(function.signatures) == 1 or DYN not in found else DYN
 
     def _macro(self, node: Call, over: Type) -> Type:
         count = 2 if len(node.arguments) >= 3 and (node.function in _TESTS or node.function in _OF_ENTRIES) else 1

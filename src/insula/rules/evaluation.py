@@ -181,7 +181,11 @@ def _optional(subject: Any, look: Callable[[Any], Any]) -> OptionalValue:
 
 
 def _applied(function: Callable[..., Any], arguments: list[Step]) -> Step:
+    cost = function.cost if isinstance(function, Function) else 0
+
     def apply(frame: Frame) -> Any:
+        if cost:
+            frame.spend(cost)
         result = function(*[each(frame) for each in arguments])
         if result.__class__ in _GROWING:
             frame.spend(len(result) >> 6)

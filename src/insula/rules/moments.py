@@ -52,7 +52,7 @@ class Duration:
 
     def to_timedelta(self) -> timedelta:
         """As Python's, without what is less than a microsecond."""
-        return timedelta(microseconds=int(self.nanoseconds / 1000))
+        return timedelta(microseconds=abs(self.nanoseconds) // 1000) * (-1 if self.nanoseconds < 0 else 1)
 
     def __str__(self) -> str:
         """Seconds, as in the JSON of protocol buffers."""

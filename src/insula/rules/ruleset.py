@@ -14,6 +14,7 @@ import msgspec
 
 from insula.kernel.clock import Clock, SystemClock
 from insula.rules.errors import EvaluationError, RuleError, did_you_mean
+from insula.rules.functions.declared import Declarations
 from insula.rules.parser import LIMITS, Limits
 from insula.rules.rule import Rule
 
@@ -39,15 +40,23 @@ class Decision:
 class RuleSet(Mapping[str, Rule]):
     """Rules by name. It never changes; a newer version is another set.
 
-    Parameters: `rules`, name -> CEL; `version`, default a digest of all of it. Raises RuleError that lists every rule
+    Parameters: `rules`, name -> CEL; `version`, default a digest of all of it; `functions`, what rules may call
+    beside CEL's, as for `Rule`. Raises RuleError that lists every rule
     that is none.
     """
 
-    def __init__(self, rules: Mapping[str, str], *, version: str = "", limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, str],
+        *,
+        version: str = "",
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+    ) -> None:
         found, problems = dict[str, Rule](), list[str]()
         for name, text in rules.items():
             try:
-                found[name] = Rule.parse(text, limits=limits)
+                found[name] = Rule.parse(text, limits=limits, functions=functions)
             except RuleError as error:
                 problems.append(f"{name}: {error}")
         if problems:
@@ -78,12 +87,12 @@ class RuleSet(Mapping[str, Rule]):
         return Decision(self.version, answers, errors)
 
     @staticmethod
-    def load(path: Path, *, limits: Limits = LIMITS) -> RuleSet:
+    def load(path: Path, *, limits: Limits = LIMITS, functions: Declarations | None = None) -> RuleSet:
         """From a TOML or JSON file: a table `rules`, each a text or a table with `when`; and a `version`, if you like.
 
         Raises `RuleError` that names the file and every rule in it that is none.
         """
-        return _read(path, _content(path), limits)
+        return _read(path, _content(path), limits, functions)
 
 
 class RuleMissing(RuleError, KeyError):
@@ -95,12 +104,19 @@ class RuleMissing(RuleError, KeyError):
 class RuleFile:
     """A file of rules that is looked at again and again: a good one takes the place of the last, a bad one does not.
 
-    Parameters: `path`; `check_seconds`, how long what was read counts without a look at the file (default 5).
+    Parameters: `path`; `check_seconds`, how long what was read counts without a look at the file (default 5);
+    `functions`, as for `RuleSet`.
     Raises `RuleError` where there is no good file at the beginning.
     """
 
     def __init__(
-        self, path: Path, *, check_seconds: float = 5.0, limits: Limits = LIMITS, clock: Clock | None = None
+        self,
+        path: Path,
+        *,
+        check_seconds: float = 5.0,
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+        clock: Clock | None = None,
     ) -> None:
         if not check_seconds >= 0:
             raise RuleError(f"RuleFile(check_seconds={check_seconds}): give 0 or more")
@@ -108,10 +124,11 @@ class RuleFile:
         self.trouble = ""
         """Why the file as it is now is not used; empty while it is."""
         self._limits = limits
+        self._functions = functions
         self._check_seconds = check_seconds
         self._clock: Clock = clock or SystemClock()
         self._content = _content(path)
-        self._rules = _read(path, self._content, limits)
+        self._rules = _read(path, self._content, limits, functions)
         self._look_at = self._clock.monotonic() + check_seconds
 
     @property
@@ -129,7 +146,7 @@ class RuleFile:
             if content == self._content:
                 self.trouble = ""
                 return False
-            rules = _read(self.path, content, self._limits)
+            rules = _read(self.path, content, self._limits, self._functions)
         except RuleError as error:
             if str(error) != self.trouble:
                 _log.error("%s; version %s stays in use", error, self._rules.version)
@@ -151,7 +168,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _read(path: Path, content: bytes, limits: Limits) -> RuleSet:
+def _read(path: Path, content: bytes, limits: Limits, functions: Declarations | None) -> RuleSet:
     try:
         data = msgspec.json.decode(content) if path.suffix == ".json" else tomllib.loads(content.decode())
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -168,7 +185,7 @@ def _read(path: Path, content: bytes, limits: Limits) -> RuleSet:
     if problems:
         raise RuleError(f"{path}: {'; '.join(problems)}")
     try:
-        return RuleSet(rules, version=str(data.get("version", "")), limits=limits)
+        return RuleSet(rules, version=str(data.get("version", "")), limits=limits, functions=functions)
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from None
 

@@ -15,8 +15,11 @@ Types = tuple[type, ...]
 class Function:
     """One name. Call it with values; it raises `NoOverload` for types that it does not take.
 
+    `cost` is how many steps a call takes, beside those of what it answers.
     Parameters: `overloads`, types -> what is done for them; `general`, what is done for all others (default: refused).
     """
+
+    cost = 0
 
     def __init__(
         self, name: str, overloads: Mapping[Types, Implementation], general: Implementation | None = None
