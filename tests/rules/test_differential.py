@@ -22,7 +22,7 @@ from insula.rules.values import TypeValue, UInt
 from rules.expressions import SUBJECTS, any_expression
 from rules.known_differences import CEL_PYTHON, CEL_RUST, ERROR, Answer, Difference, Part
 
-EXAMPLES = int(os.environ.get("EXPRESSIONS", "600"))
+EXAMPLES = int(os.environ.get("EXPRESSIONS", "500"))
 MACROS = frozenset(("all", "exists", "exists_one", "map", "filter"))
 
 

@@ -29,6 +29,28 @@ def functions_with(declarations: Declarations | None) -> Functions:
     return Functions(FUNCTIONS, declared(declarations, taken))
 
 
+class Looking:
+    """Answers parts of a rule, one after the other. All of them together may take no more than four whole answers.
+
+    Parameters: `about`, the subjects; `steps`, how many an answer may take.
+    """
+
+    def __init__(self, about: Mapping[str, Any], functions: Functions, steps: int = STEPS) -> None:
+        self._about = about
+        self._functions = functions
+        self._left = 4 * steps
+
+    def __call__(self, node: Node) -> Any:
+        """The answer of a part."""
+        preparation = Preparation(self._functions, MACROS, strict=False)
+        step = preparation.value(node)
+        frame = Frame(self._about, preparation.slots, self._left)
+        try:
+            return step(frame)
+        finally:
+            self._left = frame.steps
+
+
 def ready(
     tree: Node, *, steps: int = STEPS, check: bool = True, functions: Functions = FUNCTIONS
 ) -> Callable[[Mapping[str, Any]], Any]:

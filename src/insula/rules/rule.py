@@ -11,7 +11,7 @@ from insula.rules.frame import STEPS
 from insula.rules.functions.declared import Declarations
 from insula.rules.json_form import from_json, to_json
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.preparing import functions_with, ready
+from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
 from insula.rules.text import to_text
 from insula.rules.tree import Node
@@ -69,12 +69,11 @@ class Rule:
         return self.answer(subjects or {})
 
     def explain(self, subjects: Mapping[str, Any] | None = None, /, **named: Any) -> Explanation:
-        """Why that is the answer: each clause with its value, and which of them decided."""
-        about = {**(subjects or {}), **named}
+        """Why that is the answer: each clause with its value, and which of them decided.
 
-        def look(node: Node) -> Any:
-            return ready(node, steps=self._steps, check=False, functions=self._functions)(about)
-
+        Raises `BudgetExceeded` where it would take longer than four answers.
+        """
+        look = Looking({**(subjects or {}), **named}, self._functions, self._steps)
         return explained(self.tree, look, lambda path: look(tree_of_path(path)))
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from insula.kernel.clock import Clock, SystemClock
-from insula.rules.errors import EvaluationError, RuleError, did_you_mean
+from insula.rules.errors import BudgetExceeded, EvaluationError, RuleError, did_you_mean
 from insula.rules.functions.declared import Declarations
 from insula.rules.parser import LIMITS, Limits
 from insula.rules.rule import Rule
@@ -82,7 +82,7 @@ class RuleSet(Mapping[str, Rule]):
         for name, rule in self._rules.items():
             try:
                 answers[name] = rule.evaluate(about)
-            except EvaluationError as error:
+            except (BudgetExceeded, EvaluationError) as error:
                 errors[name] = str(error)
         return Decision(self.version, answers, errors)
 

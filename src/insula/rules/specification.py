@@ -14,7 +14,7 @@ from insula.rules.errors import NoOverload, RuleError
 from insula.rules.explanation import Explanation, explained
 from insula.rules.functions.declared import Declarations
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.preparing import functions_with, ready
+from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
 from insula.rules.sql import to_sql
 from insula.rules.subjects import FieldsOf
@@ -122,11 +122,8 @@ class Specification(Generic[Subject]):
 
     @cached_property
     def _answer(self) -> Callable[[Any], Any]:
-        step = self._ready(self.tree)
+        step = ready(self.tree, functions=functions_with(self._functions))
         return quickly(self.tree, lambda subject: step(FieldsOf(subject)), of_one=True)
-
-    def _ready(self, node: Node, *, check: bool = True) -> Callable[[Any], Any]:
-        return ready(node, check=check, functions=functions_with(self._functions))
 
     def is_satisfied_by(self, subject: Subject) -> bool:
         """Whether the object fulfils it. Raises `EvaluationError` where that cannot be said."""
@@ -139,13 +136,8 @@ class Specification(Generic[Subject]):
 
     def explain(self, subject: Subject) -> Explanation:
         """Which clauses decided, and with which values."""
-        about = FieldsOf(subject)
-        return explained(
-            self.tree,
-            lambda node: self._ready(node, check=False)(about),
-            lambda path: self._ready(tree_of_path(path), check=False)(about),
-            self._names,
-        )
+        look = Looking(FieldsOf(subject), functions_with(self._functions))
+        return explained(self.tree, look, lambda path: look(tree_of_path(path)), self._names)
 
     # -- other forms
 

@@ -20,6 +20,8 @@ class Function:
     """
 
     cost = 0
+    weigh: Callable[..., int] | None = None
+    """What a call takes for these values, where that is more than they and the answer are long."""
 
     def __init__(
         self, name: str, overloads: Mapping[Types, Implementation], general: Implementation | None = None
@@ -60,6 +62,12 @@ class Functions:
     def method_of_anything(self, name: str, implementation: Implementation) -> None:
         """Add a method that looks at its values itself."""
         self.methods[name] = Function(name, {}, implementation)
+
+    def weigh(self, name: str, weigh: Callable[..., int]) -> None:
+        """Say what a call of a function or method takes, before it is made."""
+        for functions in (self.plain, self.methods):
+            if name in functions:
+                functions[name].weigh = weigh
 
     def both(self, names: Iterable[str], overloads: Mapping[Types, Implementation]) -> None:
         """Add a function under some names, plain and as a method."""
