@@ -151,7 +151,8 @@ def test_what_goes_wrong_in_a_function_is_an_error_of_the_answer(text: str, told
     [
         ("distence('a', 'b') > 1", "there is no function distence; did you mean distance"),
         ("order.country.initals()", "there is no function initals; did you mean initials"),
-        ("initials(order.country)", "there is no function initials"),
+        ("initials(order.country)", "initials is called as x.initials\\(\\)"),
+        ("order.country.distance('a')", "distance is called as distance\\(x\\)"),
         ("distance(order.total, 'a') > 1", "column 1: distance\\(int, string\\) means nothing: it takes \\(string, st"),
         ("risk(1.5)", "risk\\(double\\) means nothing: it takes \\(string\\) or \\(Order\\)"),
         ("distance('a', 'b') == 'c'", "a int is never equal to a string"),

@@ -6,13 +6,13 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from insula.rules.arithmetic import OPERANDS
-from insula.rules.errors import RuleTypeError, did_you_mean
+from insula.rules.errors import RuleError, RuleTypeError, did_you_mean, hint
 from insula.rules.functions.declared import DeclaredFunction
-from insula.rules.functions.registry import Function, Functions
+from insula.rules.functions.registry import Function, Functions, missing_function
 from insula.rules.functions.results import RESULTS
 from insula.rules.tree import (
     Binary,
@@ -58,16 +58,30 @@ _BY_CLASS = {CLASSES[each.name]: each for each in (BOOL, INT, UINT, DOUBLE, STRI
 _TESTS = frozenset(("all", "exists", "exists_one", "existsOne"))
 
 
-def check(tree: Node, subjects: Mapping[str, Any], functions: Functions, source: str = "") -> Type:
+def check(
+    tree: Node,
+    subjects: Mapping[str, Any],
+    functions: Functions,
+    source: str = "",
+    *,
+    macros: Container[str] | None = None,
+) -> Type:
     """The type of the answer. Parameters: `subjects`, name -> class, annotation, or a dict of names as a shape.
 
+    `macros`, by name; a function that is neither there nor one of them is refused, if they are given.
     Raises `RuleTypeError` that shows the place in the source.
     """
-    return _Checker({name: type_of_annotation(each) for name, each in subjects.items()}, functions, source).of(tree)
+    if not isinstance(subjects, Mapping):
+        raise RuleError(f"about={subjects!r:.60}: give a dict of names, such as {{'order': Order}}")
+    names = {name: type_of_annotation(each) for name, each in subjects.items()}
+    return _Checker(names, functions, source, macros).of(tree)
 
 
 class _Checker:
-    def __init__(self, names: Mapping[str, Type], functions: Functions, source: str) -> None:
+    def __init__(
+        self, names: Mapping[str, Type], functions: Functions, source: str, macros: Container[str] | None
+    ) -> None:
+        self._macros = macros
         self._names = names
         self._functions = functions
         self._source = source
@@ -96,7 +110,7 @@ class _Checker:
             return self._names[node.name]
         if node.name in TYPES:
             return TYPE
-        raise self._wrong(node, f"the rule is not asked about {node.name}{did_you_mean(node.name, self._names)}")
+        raise self._wrong(node, f"the rule is not asked about {node.name}{hint(node.name, self._names)}")
 
     def select(self, node: Select) -> Type:
         """A field."""
@@ -216,10 +230,17 @@ class _Checker:
                 return self._macro(node, self.of(target))
             if space in ("cel", "math", "optional", "base64", "strings") and space not in self._names:
                 return DYN
-            return self._applied(node, self._functions.methods.get(name), [target, *node.arguments])
+            return self._applied(node, self._known(node, self._functions.methods), [target, *node.arguments])
         if name == "has" and target is None:
             return self._has(node)
-        return self._applied(node, plain, list(node.arguments))
+        return self._applied(node, plain or self._known(node, self._functions.plain), list(node.arguments))
+
+    def _known(self, node: Call, functions: Mapping[str, Function]) -> Function | None:
+        found, is_method = functions.get(node.function), functions is self._functions.methods
+        if found is None and self._macros is not None and f"{'.' * is_method}{node.function}" not in self._macros:
+            others = self._functions.plain if is_method else self._functions.methods
+            raise self._wrong(node, missing_function(node.function, functions, others, is_method=is_method))
+        return found
 
     def _has(self, node: Call) -> Type:
         for each in node.arguments:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from insula.rules.arithmetic import OPERATORS, negated
-from insula.rules.errors import EvaluationError, NoOverload, RuleError, did_you_mean
+from insula.rules.errors import WORDS_OF_CEL, EvaluationError, NoOverload, RuleError
 from insula.rules.frame import Frame, Step
-from insula.rules.functions.registry import Function, Functions
+from insula.rules.functions.registry import Function, Functions, missing_function
 from insula.rules.subjects import SCALARS, element_of, field_of, maybe, value_of
 from insula.rules.tree import (
     Binary,
@@ -129,7 +129,8 @@ class Preparation:
             except KeyError:
                 if kind is not None:
                     return kind
-                raise EvaluationError(f"there is no {name} that the rule could be asked about") from None
+                told = f"; {WORDS_OF_CEL[name]}" if name in WORDS_OF_CEL else ""
+                raise EvaluationError(f"there is no {name} that the rule could be asked about{told}") from None
 
         return look
 
@@ -178,16 +179,17 @@ class Preparation:
         if function is not None:
             return _applied(function, [self.value(each) for each in node.arguments])
         if node.target is None:
-            return _applied(self._found(self._functions.plain, name), [self.value(each) for each in node.arguments])
+            function = self._found(self._functions.plain, name, self._functions.methods)
+            return _applied(function, [self.value(each) for each in node.arguments])
         arguments = [self.value(node.target), *(self.value(each) for each in node.arguments)]
-        return _applied(self._found(self._functions.methods, name), arguments)
+        return _applied(self._found(self._functions.methods, name, self._functions.plain), arguments)
 
-    def _found(self, functions: Mapping[str, Function], name: str) -> Function:
+    def _found(self, functions: Mapping[str, Function], name: str, others: Mapping[str, Function]) -> Function:
         found = functions.get(name)
         if found is not None:
             return found
         if self._strict:
-            raise RuleError(f"there is no function {name}{did_you_mean(name, functions)}")
+            raise RuleError(missing_function(name, functions, others, is_method=functions is self._functions.methods))
         return Function(name, {})
 
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from insula.rules.checking import check as check_types
+from insula.rules.errors import RuleError
 from insula.rules.explanation import Explanation, explained
 from insula.rules.frame import STEPS
 from insula.rules.functions.declared import Declarations
 from insula.rules.json_form import from_json, to_json
+from insula.rules.macros import MACROS
 from insula.rules.parser import LIMITS, Limits, parse
 from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
@@ -56,7 +58,7 @@ class Rule:
         """
         tree = parse(text, limits)
         if about is not None:
-            check_types(tree, about, functions_with(functions), text)
+            check_types(tree, about, functions_with(functions), text, macros=MACROS if check else None)
         return Rule(tree, steps=steps, check=check, functions=functions)
 
     def evaluate(self, subjects: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
@@ -66,6 +68,11 @@ class Rule:
         """
         if named:
             subjects = {**subjects, **named} if subjects else named
+        elif subjects.__class__ is not dict and subjects is not None and not isinstance(subjects, Mapping):
+            raise RuleError(
+                f"a rule is asked about subjects by name, not about a {type(subjects).__name__}: "
+                "evaluate(order=order); what names the fields of one object is a Specification"
+            )
         return self.answer(subjects or {})
 
     def explain(self, subjects: Mapping[str, Any] | None = None, /, **named: Any) -> Explanation:

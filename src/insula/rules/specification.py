@@ -13,6 +13,7 @@ from insula.rules.checking import check
 from insula.rules.errors import NoOverload, RuleError
 from insula.rules.explanation import Explanation, explained
 from insula.rules.functions.declared import Declarations
+from insula.rules.macros import MACROS
 from insula.rules.parser import LIMITS, Limits, parse
 from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
@@ -59,7 +60,7 @@ class Specification(Generic[Subject]):
         """
         tree = parse(text, limits)
         if kind is not None:
-            check(tree, fields_of(kind), functions_with(functions), text)
+            check(tree, fields_of(kind), functions_with(functions), text, macros=MACROS)
         found: Specification[Subject] = Specification(tree, functions=functions)
         _ = found._answer  # what can never be answered is told now
         return found

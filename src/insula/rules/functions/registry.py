@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from insula.rules.errors import NoOverload
+from insula.rules.errors import NoOverload, hint
 from insula.rules.values import named
 
 Implementation = Callable[..., Any]
@@ -35,6 +35,13 @@ class Function:
         if implementation is None:
             raise NoOverload(f"{self.name}({named(*arguments)}): it does not take these")
         return implementation(*arguments)
+
+
+def missing_function(name: str, known: Iterable[str], others: Iterable[str], *, is_method: bool) -> str:
+    """What to say of one that there is not. Parameters: `known`, those that are called so; `others`, the other way."""
+    if name in others:
+        return f"{name} is called as {name}(x)" if is_method else f"{name} is called as x.{name}()"
+    return f"there is no function {name}{hint(name, known)}"
 
 
 class Functions:
