@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -127,6 +128,7 @@ class RuleFile:
         self._functions = functions
         self._check_seconds = check_seconds
         self._clock: Clock = clock or SystemClock()
+        self._reading = Lock()
         self._content = _content(path)
         self._rules = _read(path, self._content, limits, functions)
         self._look_at = self._clock.monotonic() + check_seconds
@@ -141,6 +143,10 @@ class RuleFile:
 
     def reload(self) -> bool:
         """Look at the file now; returns whether there is a new set. What is wrong with it is logged once."""
+        with self._reading:  # of two threads the slower one would put back what it read before
+            return self._reload()
+
+    def _reload(self) -> bool:
         try:
             content = _content(self.path)
             if content == self._content:
@@ -171,7 +177,11 @@ def _content(path: Path) -> bytes:
 def _read(path: Path, content: bytes, limits: Limits, functions: Declarations | None) -> RuleSet:
     try:
         data = msgspec.json.decode(content) if path.suffix == ".json" else tomllib.loads(content.decode())
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        msgspec.DecodeError,
+        ValueError,
+        RecursionError,
+    ) as error:  # also a number of 5,000 digits, or 5,000 brackets
         raise RuleError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("rules"), dict):
         raise RuleError(f"{path} has no table [rules]; write a rule as [rules.NAME] with when = '...'")
