@@ -88,7 +88,7 @@ path = Path(folder.name) / "declines.toml"
 path.write_text(shown("text")[1])
 
 # fmt: off
-declines = RuleFile(path)                                # refused at the start if it is bad
+declines = RuleFile(path)                                # refused at the start if it is bad; about= as for Rule
 decision = declines.rules.decide(payment={"amount": 2000, "country": "AT"})
 assert decision.matching == ("too-large",)
 # fmt: on

@@ -184,3 +184,12 @@ def test_threads_share_a_rule() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(answer, range(300)))
+
+
+def test_what_the_rules_may_look_at_is_checked_when_they_are_read(path: Path) -> None:
+    payment = {"payment": {"amount": int, "country": str}}
+    file = RuleFile(path, check_seconds=0, about=payment)
+    assert RuleSet.load(path, about=payment).version == file.rules.version
+    path.write_text(DECLINES.replace("payment.amount", "payment.amuont"))
+    assert file.rules.decide(payment={"amount": 2000, "country": "AT"}).matching == ("too-large",)
+    assert "too-large: line 1, column 1: it has no field amuont; did you mean amount?" in file.trouble

@@ -189,8 +189,8 @@ class _Checker:
         results = OPERANDS[node.operator]
         fitting = {result for (first, second), result in results.items() if _fits(left, first) and _fits(right, second)}
         if not fitting:
-            hint = "; int(), uint() and double() convert" if {left, right} <= NUMBERS else ""
-            raise self._wrong(node, f"{left} {node.operator} {right} means nothing{hint}")
+            converts = _hint_of([left, right]) if {left, right} <= NUMBERS else ""
+            raise self._wrong(node, f"{left} {node.operator} {right} means nothing{converts}")
         if DYN in (left, right) or len(fitting) > 1:
             return DYN
         return left if left.name == "list" else _BY_CLASS.get(next(iter(fitting)), DYN)
@@ -263,7 +263,9 @@ class _Checker:
         signature = function.signature_for(found)
         if signature is None:
             given = ", ".join(map(str, found))
-            raise self._wrong(node, f"{node.function}({given}) means nothing: it takes {function.takes}")
+            raise self._wrong(
+                node, f"{node.function}({given}) means nothing: it takes {function.takes}{_hint_of(found)}"
+            )
         return signature.answers if len(function.signatures) == 1 or DYN not in found else DYN
 
     def _macro(self, node: Call, over: Type) -> Type:
@@ -286,6 +288,10 @@ class _Checker:
 
 _OF_ENTRIES = frozenset(("transformList", "transformMap", "transformMapEntry"))
 _MACROS = _TESTS | _OF_ENTRIES | {"filter", "map", "optMap", "optFlatMap"}
+
+
+def _hint_of(found: list[Type]) -> str:
+    return "; int(), uint() and double() convert" if NUMBERS.intersection(found) else ""
 
 
 def _elements(over: Type, count: int) -> list[Type]:

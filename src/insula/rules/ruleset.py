@@ -41,8 +41,8 @@ class Decision:
 class RuleSet(Mapping[str, Rule]):
     """Rules by name. It never changes; a newer version is another set.
 
-    Parameters: `rules`, name -> CEL; `version`, default a digest of all of it; `functions`, what rules may call
-    beside CEL's, as for `Rule`. Raises RuleError that lists every rule
+    Parameters: `rules`, name -> CEL; `version`, default a digest of all of it; `about`, `limits` and `functions`,
+    as for `Rule`. Raises RuleError that lists every rule
     that is none.
     """
 
@@ -51,13 +51,14 @@ class RuleSet(Mapping[str, Rule]):
         rules: Mapping[str, str],
         *,
         version: str = "",
+        about: Mapping[str, Any] | None = None,
         limits: Limits = LIMITS,
         functions: Declarations | None = None,
     ) -> None:
         found, problems = dict[str, Rule](), list[str]()
         for name, text in rules.items():
             try:
-                found[name] = Rule.parse(text, limits=limits, functions=functions)
+                found[name] = Rule.parse(text, about=about, limits=limits, functions=functions)
             except RuleError as error:
                 problems.append(f"{name}: {error}")
         if problems:
@@ -88,12 +89,18 @@ class RuleSet(Mapping[str, Rule]):
         return Decision(self.version, answers, errors)
 
     @staticmethod
-    def load(path: Path, *, limits: Limits = LIMITS, functions: Declarations | None = None) -> RuleSet:
+    def load(
+        path: Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+    ) -> RuleSet:
         """From a TOML or JSON file: a table `rules`, each a text or a table with `when`; and a `version`, if you like.
 
         Raises `RuleError` that names the file and every rule in it that is none.
         """
-        return _read(path, _content(path), limits, functions)
+        return _read(path, _content(path), {"about": about, "limits": limits, "functions": functions})
 
 
 class RuleMissing(RuleError, KeyError):
@@ -106,7 +113,7 @@ class RuleFile:
     """A file of rules that is looked at again and again: a good one takes the place of the last, a bad one does not.
 
     Parameters: `path`; `check_seconds`, how long what was read counts without a look at the file (default 5);
-    `functions`, as for `RuleSet`.
+    `about`, `limits` and `functions`, as for `Rule`.
     Raises `RuleError` where there is no good file at the beginning.
     """
 
@@ -115,6 +122,7 @@ class RuleFile:
         path: Path,
         *,
         check_seconds: float = 5.0,
+        about: Mapping[str, Any] | None = None,
         limits: Limits = LIMITS,
         functions: Declarations | None = None,
         clock: Clock | None = None,
@@ -124,13 +132,12 @@ class RuleFile:
         self.path = path
         self.trouble = ""
         """Why the file as it is now is not used; empty while it is."""
-        self._limits = limits
-        self._functions = functions
+        self._options = {"about": about, "limits": limits, "functions": functions}
         self._check_seconds = check_seconds
         self._clock: Clock = clock or SystemClock()
         self._reading = Lock()
         self._content = _content(path)
-        self._rules = _read(path, self._content, limits, functions)
+        self._rules = _read(path, self._content, self._options)
         self._look_at = self._clock.monotonic() + check_seconds
 
     @property
@@ -152,7 +159,7 @@ class RuleFile:
             if content == self._content:
                 self.trouble = ""
                 return False
-            rules = _read(self.path, content, self._limits, self._functions)
+            rules = _read(self.path, content, self._options)
         except RuleError as error:
             if str(error) != self.trouble:
                 _log.error("%s; version %s stays in use", error, self._rules.version)
@@ -174,7 +181,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _read(path: Path, content: bytes, limits: Limits, functions: Declarations | None) -> RuleSet:
+def _read(path: Path, content: bytes, options: Mapping[str, Any]) -> RuleSet:
     try:
         data = msgspec.json.decode(content) if path.suffix == ".json" else tomllib.loads(content.decode())
     except (
@@ -195,7 +202,7 @@ def _read(path: Path, content: bytes, limits: Limits, functions: Declarations | 
     if problems:
         raise RuleError(f"{path}: {'; '.join(problems)}")
     try:
-        return RuleSet(rules, version=str(data.get("version", "")), limits=limits, functions=functions)
+        return RuleSet(rules, version=str(data.get("version", "")), **options)
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from None
 

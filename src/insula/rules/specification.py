@@ -117,7 +117,10 @@ class Specification(Generic[Subject]):
         return ~self
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("a specification is neither true nor false: combine it with & | ~ instead of and, or, not")
+        raise TypeError(
+            "a specification is neither true nor false: combine it with & | ~ instead of and, or, not; "
+            "is_in stands for in, and two comparisons for 1 < x < 2"
+        )
 
     # -- asking
 
