@@ -86,6 +86,12 @@ CEL_PYTHON = [
         lambda part: part.calls("getHours", "getMinutes", "getSeconds") and part.says("'datetime.timedelta' object"),
     ),
     Difference(
+        "(s + s).contains('a')",
+        "a text that is joined of others has no functions",
+        '"string.(string) -> bool: Tests whether the string operand contains the substring"',
+        lambda part: part.calls("contains", "startsWith", "endsWith", "matches") and part.says("'str' object"),
+    ),
+    Difference(
         "[1, 2].map(x, x > 1, x + 1)",
         "map() with a condition is missing",
         'cel-go, macros: "map(x, p, t): transforms the elements that satisfy p"',
@@ -201,6 +207,12 @@ CEL_RUST = [
         '"If any predicate evaluates to false, the macro evaluates to false, ignoring any errors from other '
         'predicates."',
         lambda part: part.calls("all", "exists") and part.ours[0] == "bool" and part.says("division by zero"),
+    ),
+    Difference(
+        "-9223372036854775808 % -m.k",
+        "the remainder of the least int is an overflow, though it is 0",
+        '"Arithmetic operations raise an error when the results exceed the range of the integer type."',
+        lambda part: isinstance(part.node, Binary) and part.ours == ("int", 0) and part.says("overflow in 'rem'"),
     ),
     Difference(
         "-(true ? -9223372036854775808 : 0)",
