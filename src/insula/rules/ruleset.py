@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import msgspec
@@ -135,7 +134,6 @@ class RuleFile:
         self._options = {"about": about, "limits": limits, "functions": functions}
         self._check_seconds = check_seconds
         self._clock: Clock = clock or SystemClock()
-        self._reading = Lock()
         self._content = _content(path)
         self._rules = _read(path, self._content, self._options)
         self._look_at = self._clock.monotonic() + check_seconds
@@ -150,13 +148,10 @@ class RuleFile:
 
     def reload(self) -> bool:
         """Look at the file now; returns whether there is a new set. What is wrong with it is logged once."""
-        with self._reading:  # of two threads the slower one would put back what it read before
-            return self._reload()
-
-    def _reload(self) -> bool:
+        before = self._content
         try:
             content = _content(self.path)
-            if content == self._content:
+            if content == before:
                 self.trouble = ""
                 return False
             rules = _read(self.path, content, self._options)
@@ -164,6 +159,8 @@ class RuleFile:
             if str(error) != self.trouble:
                 _log.error("%s; version %s stays in use", error, self._rules.version)
             self.trouble = str(error)
+            return False
+        if self._content is not before:  # another thread was faster, and may have read what is newer
             return False
         self._rules, self._content, self.trouble = rules, content, ""
         _log.info("%s: version %s with %d rules is in use", self.path, rules.version, len(rules))
