@@ -53,6 +53,19 @@ assert rule.evaluate(user={"tier": "silver"}, order=candidate) is True
 assert rule.fields_used == {"user.tier", "order.total"}
 # fmt: on
 
+RISKS = {"AT": 0.1, "XX": 0.9}
+
+
+# fmt: off
+def risk(country: str) -> float:
+    """How often a payment from there was a fraud."""
+    return RISKS[country]
+
+
+risky = Rule.parse("risk(payment.country) > 0.5", about={"payment": {"country": str}}, functions={"risk": risk})
+assert risky.evaluate(payment={"country": "XX"}) is True
+# fmt: on
+
 connection.close()
 engine.dispose()
 
@@ -75,7 +88,7 @@ path = Path(folder.name) / "declines.toml"
 path.write_text(shown("text")[1])
 
 # fmt: off
-declines = RuleFile(path)                                # refused at the start if it is bad
+declines = RuleFile(path)                                # refused at the start if it is bad; about= as for Rule
 decision = declines.rules.decide(payment={"amount": 2000, "country": "AT"})
 assert decision.matching == ("too-large",)
 # fmt: on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from insula.rules import Rule, RuleTypeError, Specification
+from insula.rules import Rule, RuleError, RuleTypeError, Specification
 
 
 class Tier(Enum):
@@ -110,3 +111,34 @@ def test_a_specification_is_checked_against_its_class() -> None:
     assert str(Specification.parse("total > 100 && paid", Order)) == "total > 100 && paid"
     with pytest.raises(RuleTypeError, match="the rule is not asked about totl; did you mean total"):
         Specification.parse("totl > 100", Order)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("not order.paid", '"not" is written "!"'),
+        ("order.total not in [1]", '"not" is written "!"'),
+        ("order.paid or true", '"or" is written "||"'),
+        ("order.note is None", '"is" is written "=="'),
+        ("order.note == None", "not asked about None; None is written null"),
+        ("len(order.note) > 1", "there is no function len; the length of something is size(x)"),
+        ("[1].any(x, x > 1)", "there is no function any; any is written x.exists(each, condition)"),
+        ("order.note.lower() == ''", "there is no function lower; lower is written x.lowerAscii()"),
+        ("startsWith(order.note, 'a')", "startsWith is called as x.startsWith()"),
+        ("'1'.int() == 1", "int is called as int(x)"),
+    ],
+)
+def test_what_comes_from_another_language_is_told_in_that_of_rules(text: str, told: str) -> None:
+    with pytest.raises(RuleError, match=re.escape(told)):
+        Rule.parse(text, about={"order": {"paid": bool, "total": int, "note": str}})
+
+
+def test_what_is_no_rule_or_subject_is_told() -> None:
+    with pytest.raises(RuleError, match="a rule is a text, not a int"):
+        Rule.parse(5)  # type: ignore[arg-type]
+    with pytest.raises(RuleError, match="'int' is the name of a type; give the type itself"):
+        Rule.parse("a > 1", about={"a": "int"})
+    with pytest.raises(RuleError, match="give a dict of names"):
+        Rule.parse("a > 1", about=["a"])  # type: ignore[arg-type]
+    with pytest.raises(RuleError, match=r"evaluate\(order=order\); what names the fields of one object is a Spec"):
+        Rule.parse("a > 1").evaluate(object())  # type: ignore[arg-type]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from insula.rules import BudgetExceeded, EvaluationError, Rule, RuleError
+from insula.rules import BudgetExceeded, EvaluationError, Rule, RuleError, RuleSet
 from rules.growing import seconds_of_processor
 
 
@@ -48,6 +50,135 @@ def test_a_pattern_that_hangs_elsewhere_answers_at_once(pattern: str) -> None:
 def test_a_pattern_that_there_is_not_is_told(pattern: str) -> None:
     with pytest.raises(EvaluationError, match="is no pattern of RE2"), seconds_of_processor(2):
         Rule.parse("'a'.matches(p)").evaluate(p=pattern)
+
+
+NAMES = range(40)
+
+
+def doubled(letter: str, inner: str) -> str:
+    """`inner`, in which the last name holds two of the one before, and so on: 2^40 elements that take no room."""
+    for number in reversed(NAMES):
+        held = f"[{letter}{number - 1}, {letter}{number - 1}]" if number else "[1, 1]"
+        inner = f"cel.bind({letter}{number}, {held}, {inner})"
+    return inner
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        doubled("v", doubled("w", "v39 == w39")),
+        doubled("v", doubled("w", "v39 in [w39]")),
+        doubled("v", doubled("w", "{'a': v39} != {'a': w39}")),
+        doubled("v", doubled("w", "optional.of(v39) == optional.of(w39)")),
+        doubled("v", "'%s'.format([v39])"),
+        doubled("v", "v39[0] == 1"),
+        "s.replace('', s)",
+        "a.map(x, s).join()",
+        "a.map(x, '').join(s)",
+        "'%s%s'.format([a.map(x, s), a.map(x, s)])",
+        "a.all(x, a.all(y, a == a))",
+        "a.all(x, a.all(y, a in [a]))",
+        "a.all(x, a.all(y, size(m) == 1))",
+        "a.all(x, a.all(y, !(-1 in a)))",
+        "a.all(x, a.all(y, !s.contains('bab')))",
+        "a.all(x, a.all(y, s.lastIndexOf('b' + s) < 0))",
+        "a.all(x, a.all(y, !s.matches('(a|aa|b)+c')))",
+        "a.all(x, a.all(y, !s.matches('[a-z]{999}x')))",
+        "a.exists(x, a.exists(y, 'x'.matches('(\\\\pL|y){500}' + string(x * 1000 + y))))",
+        "a.exists(x, a.exists(y, '!'.matches('(a|b){900}' + string(x * 1000 + y))))",
+        "a.exists(x, a.exists(y, timestamp(0).getHours('No/' + string(x * 1000 + y)) > 24))",
+        f"a.all(x, a.all(y, [{', '.join('1' * 9000)}] != []))",
+    ],
+)
+def test_what_takes_long_is_given_up_within_seconds(text: str) -> None:
+    numbers = list(range(1000))
+    rule = Rule.parse(text, steps=200_000)
+    with seconds_of_processor(2), pytest.raises(BudgetExceeded, match="takes more steps than it may"):
+        rule.evaluate(a=numbers, m={"x": {"y": numbers}}, s="a" * 100_000)
+
+
+def test_an_explanation_is_bounded_as_a_whole() -> None:
+    rule = Rule.parse(" || ".join(["a.exists(x, a.exists(y, x + y < 0))"] * 100), steps=20_000)
+    with seconds_of_processor(2), pytest.raises(BudgetExceeded):
+        rule.explain(a=list(range(100)))
+
+
+def test_a_rule_of_a_set_that_takes_too_long_does_not_keep_the_others_from_their_answers() -> None:
+    rules = RuleSet({"slow": "a.all(x, a.all(y, a.all(z, true)))", "quick": "true"})
+    decision = rules.decide(a=list(range(1000)))
+    assert decision.matching == ("quick",)
+    assert "more steps" in decision.errors["slow"]
+
+
+class Broken:
+    """A subject that fails when it is read."""
+
+    @property
+    def total(self) -> int:
+        raise ZeroDivisionError("no orders")
+
+    def __getitem__(self, name: str) -> int:
+        raise OSError(f"{name} cannot be fetched")
+
+
+class Property:
+    @property
+    def total(self) -> int:
+        raise ZeroDivisionError("no orders")
+
+
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+itself: list[Any] = []
+itself.append(itself)
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "told"),
+    [
+        ("a.total > 1", Property(), "Property.total: ZeroDivisionError: no orders"),
+        ("has(a.total)", Property(), "Property.total: ZeroDivisionError"),
+        ("a.total > 1", Broken(), "Broken.total: OSError: total cannot be fetched"),
+        ("a == [1]", nested(5000), "nested no deeper than 200"),
+        ("a[0][0] == [1]", nested(5000), "nested no deeper than 200"),
+        ("a == [1]", itself, "nested no deeper than 200"),
+        ("a > 1.0", Decimal("sNaN"), "a Decimal cannot be read"),
+        ("a[s]", {"b": 1}, "there is no entry 'aaa"),
+        ("{s: 1, s: 2} == a", {}, "two entries for 'aaa"),
+        ("a > 100", 2**64, "does not fit an int of 64 bits"),
+        ("a == a", 2**64, "does not fit an int of 64 bits"),
+        ("a <= 1.5", -(2**63) - 1, "does not fit an int of 64 bits"),
+        ("timestamp('2030-01-01T00:00:00+24:00')", None, "an offset is less than a day"),
+        ("timestamp('2030-01-01T00:00:00+01:60')", None, "an offset is less than a day"),
+    ],
+)
+def test_a_subject_that_cannot_be_read_is_an_error_of_the_answer(text: str, subject: Any, told: str) -> None:
+    with pytest.raises(EvaluationError, match=told) as found:
+        Rule.parse(text).evaluate(a=subject, s="a" * 100_000)
+    assert len(str(found.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "answer"),
+    [
+        ("a[true]", {True: "yes"}, "yes"),
+        ("a[1]", {1: "one", False: "no"}, "one"),
+        ("a[1.0]", {1: "one"}, "one"),
+        ("1 in a", {True: "yes"}, False),
+        ("a[?1].hasValue()", {True: "yes"}, False),
+        ("a[?true].hasValue()", {1: "one"}, False),
+        ("a == ['b', 1]", {1, "b"}, False),
+        ("size(a)", {(1,), ("a",)}, 2),
+        ("a == 'x'", ANY, False),
+    ],
+)
+def test_python_has_other_ideas_of_what_is_alike(text: str, subject: Any, answer: Any) -> None:
+    assert Rule.parse(text).evaluate(a=subject) == answer
 
 
 class Account:

@@ -53,7 +53,7 @@ def test_a_text_is_written_with_no_more_parentheses_than_it_needs(longer: str, s
         ("a+", "line 1, column 3: expected a value, a name, or a parenthesis; found the end of the rule\n  a+\n    ^"),
         ("a = b", 'line 1, column 3: equality is written "=="\n  a = b\n    ^'),
         ("a & b", 'line 1, column 3: "and" is written "&&"\n  a & b\n    ^'),
-        ("a and b", "line 1, column 3: expected an operator, or the end; found and\n  a and b\n    ^"),
+        ("a and b", 'line 1, column 3: "and" is written "&&"\n  a and b\n    ^'),
         ("a\n  && )", "line 2, column 6: expected a value, a name, or a parenthesis; found )\n    && )\n       ^"),
         ("'abc", "line 1, column 1: this text has no end; expected a closing quote on the same line\n  'abc\n  ^"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
+from unittest.mock import ANY
 
 import msgspec
 import pytest
@@ -32,10 +33,14 @@ class Order(msgspec.Struct):
     total: Any
 
 
-numbers = some.integers(-3, 3) | some.sampled_from([2**53, 2**53 + 1, -(2**63), 2**63 - 1]) | some.floats()
+numbers = (
+    some.integers(-3, 3)
+    | some.sampled_from([2**53, 2**53 + 1, -(2**63), 2**63 - 1, 2**63, -(2**63) - 1, -0.0])
+    | some.floats()
+)
 subjects_values = (
     some.none() | some.booleans() | numbers | some.sampled_from(["", "gold", "silver", b"gold", Tier.GOLD, Level.GOLD])
-    | some.sampled_from([UInt(1), Decimal("1.5"), ["gold"], {"x": 1}, 2**64])
+    | some.sampled_from([UInt(1), Decimal("1.5"), ["gold"], {"x": 1}, 2**64, ANY, {True: 1, 2: [None]}])
 )  # fmt: skip
 subjects = some.dictionaries(
     some.sampled_from("ab"),

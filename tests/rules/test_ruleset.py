@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from insula.rules import RuleError, RuleFile, RuleSet
+from insula.rules import Rule, RuleError, RuleFile, RuleSet
 from insula.testing.clock import VirtualClock
 
 DECLINES = """
@@ -140,3 +142,54 @@ def test_bad_parameters_are_refused(path: Path) -> None:
     for seconds in (-1.0, float("nan")):
         with pytest.raises(RuleError, match="RuleFile\\(check_seconds="):
             RuleFile(path, check_seconds=seconds)
+
+
+@pytest.mark.parametrize("content", ["x = " + "[" * 50_000, "x = " + "9" * 5000, "[" * 50_000, "\udc80"])
+def test_whatever_is_in_a_file_the_last_good_one_stays(path: Path, content: str) -> None:
+    file = RuleFile(path, check_seconds=0)
+    path.write_text(content, errors="surrogateescape")
+    assert file.rules.version == "2030-01"
+    assert "is no TOML" in file.trouble
+    nested = path.with_suffix(".json")
+    nested.write_text('{"rules": ' + "[" * 50_000)
+    with pytest.raises(RuleError, match="is no JSON"):
+        RuleSet.load(nested)
+
+
+def test_threads_share_a_file_that_changes(path: Path) -> None:
+    file = RuleFile(path, check_seconds=0)
+    versions = [f"2030-{number:02}" for number in range(2, 13)]
+
+    def decide(number: int) -> tuple[str, tuple[str, ...]]:
+        if number % 50 == 0:
+            changed = path.with_suffix(f".new{number}")
+            changed.write_text(DECLINES.replace("2030-01", versions[number // 50]))
+            changed.replace(path)
+        decision = file.rules.decide(payment={"amount": 2000, "country": "XX"})
+        return decision.version, decision.matching
+
+    with ThreadPoolExecutor(8) as threads:
+        decisions = list(threads.map(decide, range(500)))
+    assert {matching for _, matching in decisions} == {("too-large", "blocked")}
+    assert {version for version, _ in decisions} <= {"2030-01", *versions}
+    assert file.rules.version == tomllib.loads(path.read_text())["version"]
+    assert file.trouble == ""
+
+
+def test_threads_share_a_rule() -> None:
+    rule = Rule.parse("a.map(x, a.filter(y, y < x).size()).filter(z, z > n).size() == size(a) - n - 1")
+
+    def answer(n: int) -> bool:
+        return bool(rule.evaluate(a=list(range(30)), n=n % 20))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(answer, range(300)))
+
+
+def test_what_the_rules_may_look_at_is_checked_when_they_are_read(path: Path) -> None:
+    payment = {"payment": {"amount": int, "country": str}}
+    file = RuleFile(path, check_seconds=0, about=payment)
+    assert RuleSet.load(path, about=payment).version == file.rules.version
+    path.write_text(DECLINES.replace("payment.amount", "payment.amuont"))
+    assert file.rules.decide(payment={"amount": 2000, "country": "AT"}).matching == ("too-large",)
+    assert "too-large: line 1, column 1: it has no field amuont; did you mean amount?" in file.trouble

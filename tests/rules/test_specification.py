@@ -36,6 +36,10 @@ class Order(msgspec.Struct):
     weight: Decimal = Decimal("1.5")
 
 
+class Priced(msgspec.Struct):
+    price: Decimal
+
+
 order = fields(Order)
 high_value = (order.total.amount >= 100).named("high value")
 bulk = (order.item_count >= 10).named("bulk")
@@ -163,3 +167,26 @@ def test_dicts_have_fields_too() -> None:
 
 def test_the_fields_that_are_used() -> None:
     assert eligible.fields_used == {"tier", "total.amount", "item_count"}
+
+
+def test_a_decimal_stands_in_a_rule_as_a_rule_sees_one() -> None:
+    price = fields(Priced).price
+    assert (price >= Decimal("99.99"))(Priced(Decimal("99.99"))) is True
+    assert str(price >= Decimal("99.99")) == "price >= 99.99"
+    with pytest.raises(RuleError, match="a Decimal cannot stand in a rule"):
+        _ = price > Decimal("NaN")
+
+
+def test_python_s_own_connectives_are_refused_with_what_to_write() -> None:
+    price = fields(Priced).price
+    with pytest.raises(TypeError, match=r"& and \| bind more strongly than a comparison"):
+        _ = price > 3 & price
+    with pytest.raises(TypeError, match="is_in stands for in, and two comparisons for 1 < x < 2"):
+        _ = 1 < price < 2
+
+
+def test_an_explanation_calls_a_predicate_by_its_name() -> None:
+    large = Specification.of(lambda priced: priced.price > 3, "large")
+    explanation = str((large | (fields(Priced).price > 1)).explain(Priced(Decimal(5))))
+    assert explanation.splitlines()[0] == "  large || price > 1: true"
+    assert str((~large).explain(Priced(Decimal(5)))).splitlines()[0] == "  !(large): false"

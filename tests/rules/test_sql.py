@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import (
+    CHAR,
+    REAL,
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -23,8 +27,10 @@ from sqlalchemy import (
     create_engine,
     delete,
     insert,
+    make_url,
     select,
 )
+from sqlalchemy.dialects.postgresql import CITEXT
 
 from insula.rules import EvaluationError, RuleError, Specification
 from insula.rules.tree import Binary, Call, Conditional, Connective, ListOf, Literal, Name, Node, Unary
@@ -33,17 +39,23 @@ rows = Table(
     "rows", MetaData(),
     Column("id", Integer, primary_key=True),
     Column("text", String), Column("other_text", String),
-    Column("count", Integer), Column("other_count", Integer),
-    Column("size_", Float), Column("paid", Boolean), Column("day", Date), Column("price", Numeric),
+    Column("count", BigInteger), Column("other_count", BigInteger),
+    Column("size_", Float), Column("other_size", Float), Column("paid", Boolean),
+    Column("day", Date), Column("other_day", Date), Column("price", Numeric),
+)  # fmt: skip
+unlike = Table(
+    "unlike", MetaData(),
+    Column("code", CHAR(5)), Column("nick", String(collation="C")), Column("mail", CITEXT),
+    Column("ratio", REAL), Column("share", Float(24)),
 )  # fmt: skip
 
 texts = some.sampled_from(["", "a", "A", "ab", "abc", "%", "_", "a%", "ä", "'", "null"])
 counts = some.integers(-2, 2) | some.sampled_from([2**53 + 1, -(2**62), 2**62])
-sizes = some.sampled_from([-1.5, 0.0, 1.0, 2.0, 1e300])
+sizes = some.sampled_from([-1.5, 0.0, -0.0, 1.0, 2.0, 1e300, math.inf, -math.inf, math.nan])
 days = some.sampled_from([date(2029, 12, 31), date(2030, 1, 1), date(2030, 1, 2)])
 maybe: dict[str, some.SearchStrategy[Any]] = {
-    "text": texts, "other_text": texts, "count": counts, "other_count": counts, "size_": sizes, "paid": some.booleans(),
-    "day": days,
+    "text": texts, "other_text": texts, "count": counts, "other_count": counts, "size_": sizes, "other_size": sizes,
+    "paid": some.booleans(), "day": days, "other_day": days,
 }  # fmt: skip
 contents = some.lists(
     some.fixed_dictionaries({name: some.none() | values for name, values in maybe.items()}), min_size=1, max_size=4
@@ -68,10 +80,14 @@ atoms = some.one_of(
     some.builds(Binary, any_order, numbers, measures),
     some.builds(Binary, equality, some.sampled_from(["count", "size_", "day", "paid"]).map(Name), nothing),
     some.builds(Binary, any_order, some.just(Name("count")), some.just(Name("other_count"))),
+    some.builds(Binary, any_order, some.just(Name("size_")), some.just(Name("other_size"))),
+    some.builds(Binary, any_order, some.just(Name("day")), some.just(Name("other_day"))),
+    some.builds(Binary, any_order, some.builds(Literal, days.map(date.isoformat)), some.just(Name("day"))),
     some.builds(Binary, equality, some.just(Name("paid")), some.builds(Literal, some.booleans())),
     some.builds(Binary, equality, some.just(Name("day")), some.builds(Literal, days.map(date.isoformat))),
     some.builds(Binary, some.just("in"), some.just(Name("text")), _list(texts | some.none())),
     some.builds(Binary, some.just("in"), some.just(Name("count")), _list(some.integers(-2, 2) | some.none())),
+    some.builds(Binary, some.just("in"), some.just(Name("size_")), _list(some.sampled_from([0.0, 1.0, 2.0, 2]))),
     some.builds(Binary, some.just("in"), some.just(Call("size", (Name("text"),))), _list(some.integers(-2, 2))),
     some.builds(
         Call, some.sampled_from(["startsWith", "endsWith", "contains"]), some.tuples(some.builds(Literal, texts)),
@@ -91,13 +107,18 @@ conditions = some.recursive(
 )
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[Connection]:
-    """SQLite, in memory."""
-    engine = create_engine("sqlite://")
-    rows.metadata.create_all(engine)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """SQLite in memory, or a transaction on PostgreSQL of which nothing stays."""
+    if request.param == "sqlite":
+        engine = create_engine("sqlite://")
+    else:
+        address = make_url(request.getfixturevalue("postgres_server").address)
+        engine = create_engine(address.set(drivername="postgresql+psycopg"))
     with engine.connect() as connection:
+        rows.metadata.create_all(connection)
         yield connection
+        connection.rollback()
     engine.dispose()
 
 
@@ -114,10 +135,28 @@ def test_the_filter_finds_the_rows_for_which_the_rule_is_true(
     database: Connection, tree: Node, content: list[dict[str, Any]]
 ) -> None:
     specification: Specification[Any] = Specification(tree)
-    database.execute(delete(rows))
-    database.execute(insert(rows), content)
-    found = database.execute(select(rows.c.id).where(specification.to_sql(rows)).order_by(rows.c.id)).scalars().all()
-    assert found == [number for number, row in enumerate(content, start=1) if holds(specification, row)]
+    with database.begin_nested():
+        database.execute(delete(rows))
+        database.execute(insert(rows), [{"id": number, **row} for number, row in enumerate(content)])
+        kept = database.execute(select(rows)).mappings().all()
+        found = database.execute(select(rows.c.id).where(specification.to_sql(rows))).scalars().all()
+    assert set(found) == {row["id"] for row in kept if holds(specification, dict(row))}
+
+
+@pytest.mark.parametrize("size", [None, -math.inf, 0.0, math.inf, math.nan])
+@pytest.mark.parametrize("other_size", [None, 0.0, math.nan])
+@pytest.mark.parametrize("operator", ["==", "!=", "<", "<=", ">", ">="])
+def test_numbers_that_are_none_are_compared_as_the_rule_does_it(
+    database: Connection, operator: str, size: float | None, other_size: float | None
+) -> None:
+    texts = [f"size_ {operator} other_size", f"size_ {operator} 0.0"]
+    for text in [*texts, *(f"!({each})" for each in texts)]:
+        specification: Specification[Any] = Specification.parse(text)
+        database.execute(delete(rows))
+        database.execute(insert(rows), {"id": 1, "size_": size, "other_size": other_size})
+        (row,) = database.execute(select(rows)).mappings().all()
+        found = database.execute(select(rows.c.id).where(specification.to_sql(rows))).scalars().all()
+        assert bool(found) is holds(specification, dict(row)), text
 
 
 @pytest.mark.parametrize(
@@ -150,3 +189,28 @@ def test_fields_of_fields_find_their_column_by_name_or_as_they_are_told() -> Non
     rule = Specification.parse("total.amount > 5")
     assert "flat.total_amount > " in str(rule.to_sql(flat))
     assert "rows.count > " in str(rule.to_sql({"total.amount": rows.c.count}))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("code == 'a'", 'to_sql: code == "a": a column of CHAR\\(length=5\\) is not compared with str as CEL does it'),
+        ("size(code) == 1", "only a text has a length"),
+        ("code.startsWith('a')", "the column holds no texts"),
+        ("nick == 'a'", "is not compared with str"),
+        ("mail == 'a'", "is not compared with str"),
+        ("nick == mail", "are not compared as CEL does it"),
+        ("ratio == 0.1", "is not compared with float"),
+        ("share > 0.1", "is not compared with float"),
+        ("ratio == share", "are not compared as CEL does it"),
+    ],
+)
+def test_columns_that_databases_compare_in_their_own_way_are_refused(text: str, told: str) -> None:
+    with pytest.raises(RuleError, match=told):
+        Specification.parse(text).to_sql(unlike)
+
+
+@pytest.mark.parametrize("text", ["text == '\\u0000'", "text.contains('a\\u0000')", "text in ['\\u0000']"])
+def test_a_text_that_not_every_database_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(RuleError, match="not every database holds a text with NUL"):
+        Specification.parse(text).to_sql(rows)

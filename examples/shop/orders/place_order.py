@@ -7,6 +7,7 @@ from shop.catalog.contract import GetPrices
 from shop.customers.contract import Customer, CustomerNotFound, GetCustomer
 from shop.kernel import CustomerId, OrderId
 from shop.orders.contract import InvalidOrder, Line, OrderPlaced, PlaceOrder, UnknownCustomer
+from shop.orders.discount import Loyalty
 from shop.orders.domain import Order
 from shop.orders.module import orders
 from shop.orders.records import add_order
@@ -19,7 +20,9 @@ FINEST_DISCOUNT = Decimal("0.0001")
 
 @orders.post("/orders", status=201)
 @orders.handle(PlaceOrder)
-async def place_order(command: PlaceOrder, ask: Ask, context: Context, clock: Clock, work: UnitOfWork) -> OrderId:
+async def place_order(
+    command: PlaceOrder, ask: Ask, context: Context, clock: Clock, loyalty: Loyalty, work: UnitOfWork
+) -> OrderId:
     """Ask first, decide purely, then store order and event in one commit."""
     check(command)
     customer = await ask_for_customer(command.customer_id, ask)
@@ -33,6 +36,7 @@ async def place_order(command: PlaceOrder, ask: Ask, context: Context, clock: Cl
         ship_to=command.ship_to or customer.address,
         placed_at=clock.now(),
     )
+    order = loyalty.applied(order)
     await add_order(order, work)
     work.publish(
         OrderPlaced(order_id=order.order_id, customer_id=order.customer_id, lines=order.lines, total=order.total)

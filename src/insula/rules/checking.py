@@ -6,12 +6,13 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from insula.rules.arithmetic import OPERANDS
-from insula.rules.errors import RuleTypeError, did_you_mean
-from insula.rules.functions.registry import Function, Functions
+from insula.rules.errors import RuleError, RuleTypeError, did_you_mean, hint
+from insula.rules.functions.declared import DeclaredFunction
+from insula.rules.functions.registry import Function, Functions, missing_function
 from insula.rules.functions.results import RESULTS
 from insula.rules.tree import (
     Binary,
@@ -57,16 +58,30 @@ _BY_CLASS = {CLASSES[each.name]: each for each in (BOOL, INT, UINT, DOUBLE, STRI
 _TESTS = frozenset(("all", "exists", "exists_one", "existsOne"))
 
 
-def check(tree: Node, subjects: Mapping[str, Any], functions: Functions, source: str = "") -> Type:
+def check(
+    tree: Node,
+    subjects: Mapping[str, Any],
+    functions: Functions,
+    source: str = "",
+    *,
+    macros: Container[str] | None = None,
+) -> Type:
     """The type of the answer. Parameters: `subjects`, name -> class, annotation, or a dict of names as a shape.
 
+    `macros`, by name; a function that is neither there nor one of them is refused, if they are given.
     Raises `RuleTypeError` that shows the place in the source.
     """
-    return _Checker({name: type_of_annotation(each) for name, each in subjects.items()}, functions, source).of(tree)
+    if not isinstance(subjects, Mapping):
+        raise RuleError(f"about={subjects!r:.60}: give a dict of names, such as {{'order': Order}}")
+    names = {name: type_of_annotation(each) for name, each in subjects.items()}
+    return _Checker(names, functions, source, macros).of(tree)
 
 
 class _Checker:
-    def __init__(self, names: Mapping[str, Type], functions: Functions, source: str) -> None:
+    def __init__(
+        self, names: Mapping[str, Type], functions: Functions, source: str, macros: Container[str] | None
+    ) -> None:
+        self._macros = macros
         self._names = names
         self._functions = functions
         self._source = source
@@ -95,7 +110,7 @@ class _Checker:
             return self._names[node.name]
         if node.name in TYPES:
             return TYPE
-        raise self._wrong(node, f"the rule is not asked about {node.name}{did_you_mean(node.name, self._names)}")
+        raise self._wrong(node, f"the rule is not asked about {node.name}{hint(node.name, self._names)}")
 
     def select(self, node: Select) -> Type:
         """A field."""
@@ -174,8 +189,8 @@ class _Checker:
         results = OPERANDS[node.operator]
         fitting = {result for (first, second), result in results.items() if _fits(left, first) and _fits(right, second)}
         if not fitting:
-            hint = "; int(), uint() and double() convert" if {left, right} <= NUMBERS else ""
-            raise self._wrong(node, f"{left} {node.operator} {right} means nothing{hint}")
+            converts = _hint_of([left, right]) if {left, right} <= NUMBERS else ""
+            raise self._wrong(node, f"{left} {node.operator} {right} means nothing{converts}")
         if DYN in (left, right) or len(fitting) > 1:
             return DYN
         return left if left.name == "list" else _BY_CLASS.get(next(iter(fitting)), DYN)
@@ -215,10 +230,17 @@ class _Checker:
                 return self._macro(node, self.of(target))
             if space in ("cel", "math", "optional", "base64", "strings") and space not in self._names:
                 return DYN
-            return self._applied(node, self._functions.methods.get(name), [target, *node.arguments])
+            return self._applied(node, self._known(node, self._functions.methods), [target, *node.arguments])
         if name == "has" and target is None:
             return self._has(node)
-        return self._applied(node, plain, list(node.arguments))
+        return self._applied(node, plain or self._known(node, self._functions.plain), list(node.arguments))
+
+    def _known(self, node: Call, functions: Mapping[str, Function]) -> Function | None:
+        found, is_method = functions.get(node.function), functions is self._functions.methods
+        if found is None and self._macros is not None and f"{'.' * is_method}{node.function}" not in self._macros:
+            others = self._functions.plain if is_method else self._functions.methods
+            raise self._wrong(node, missing_function(node.function, functions, others, is_method=is_method))
+        return found
 
     def _has(self, node: Call) -> Type:
         for each in node.arguments:
@@ -227,6 +249,8 @@ class _Checker:
 
     def _applied(self, node: Call, function: Function | None, arguments: list[Node]) -> Type:
         found = [self.of(each) for each in arguments]
+        if isinstance(function, DeclaredFunction):
+            return self._declared(node, function, found)
         if function is None or not function.overloads:
             return RESULTS.get(node.function, DYN)
         for classes in function.overloads:
@@ -234,6 +258,15 @@ class _Checker:
                 return RESULTS.get(node.function, DYN)
         given = ", ".join(map(str, found))
         raise self._wrong(node, f"{node.function}({given}) means nothing: it does not take these types")
+
+    def _declared(self, node: Call, function: DeclaredFunction, found: list[Type]) -> Type:
+        signature = function.signature_for(found)
+        if signature is None:
+            given = ", ".join(map(str, found))
+            raise self._wrong(
+                node, f"{node.function}({given}) means nothing: it takes {function.takes}{_hint_of(found)}"
+            )
+        return signature.answers if len(function.signatures) == 1 or DYN not in found else DYN
 
     def _macro(self, node: Call, over: Type) -> Type:
         count = 2 if len(node.arguments) >= 3 and (node.function in _TESTS or node.function in _OF_ENTRIES) else 1
@@ -255,6 +288,10 @@ class _Checker:
 
 _OF_ENTRIES = frozenset(("transformList", "transformMap", "transformMapEntry"))
 _MACROS = _TESTS | _OF_ENTRIES | {"filter", "map", "optMap", "optFlatMap"}
+
+
+def _hint_of(found: list[Type]) -> str:
+    return "; int(), uint() and double() convert" if NUMBERS.intersection(found) else ""
 
 
 def _elements(over: Type, count: int) -> list[Type]:

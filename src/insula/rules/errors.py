@@ -62,6 +62,24 @@ class BudgetExceeded(RuleError):
     """Answering would take more steps than are allowed. Unlike other errors, `&&` and `||` do not pass over it."""
 
 
+WORDS_OF_CEL = {
+    "and": '"and" is written "&&"', "or": '"or" is written "||"', "not": '"not" is written "!"',
+    "is": '"is" is written "=="', "None": "None is written null", "True": "True is written true",
+    "False": "False is written false", "len": "the length of something is size(x)", "length": "a length is x.size()",
+    "any": "any is written x.exists(each, condition)", "lower": "lower is written x.lowerAscii()",
+    "upper": "upper is written x.upperAscii()", "strip": "strip is written x.trim()", "str": "str is written string",
+    "float": "float is written double", "abs": "abs is written math.abs(x)", "max": "max is written math.greatest(...)",
+    "min": "min is written math.least(...)", "startswith": "it is written x.startsWith(...)",
+    "endswith": "it is written x.endsWith(...)",
+}  # fmt: skip
+"""What those who come from Python or SQL write first."""
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """How it is written in CEL, or the nearest of the known names, as the end of a message."""
+    return f"; {WORDS_OF_CEL[name]}" if name in WORDS_OF_CEL else did_you_mean(name, known)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest of the known names, as the end of a message; nothing where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1)

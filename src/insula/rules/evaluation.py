@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from insula.rules.arithmetic import OPERATORS, negated
-from insula.rules.errors import EvaluationError, NoOverload, RuleError, did_you_mean
+from insula.rules.errors import WORDS_OF_CEL, EvaluationError, NoOverload, RuleError
 from insula.rules.frame import Frame, Step
-from insula.rules.functions.registry import Function, Functions
-from insula.rules.subjects import element_of, field_of, maybe, value_of
+from insula.rules.functions.registry import Function, Functions, missing_function
+from insula.rules.subjects import SCALARS, element_of, field_of, maybe, value_of
 from insula.rules.tree import (
     Binary,
     Call,
@@ -27,7 +27,18 @@ from insula.rules.tree import (
     Unary,
 )
 from insula.rules.usage import dotted, is_absolute
-from insula.rules.values import NONE, TYPES, OptionalValue, contains, equal, less, less_or_equal, map_key, named
+from insula.rules.values import (
+    NONE,
+    TYPES,
+    OptionalValue,
+    Spend,
+    contains,
+    equal,
+    less,
+    less_or_equal,
+    map_key,
+    named,
+)
 
 Macro = Callable[["Preparation", Call], Step | None]
 
@@ -40,6 +51,12 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": lambda left, right: less_or_equal(right, left),
     "in": contains,
 }
+_DEEP_COMPARISONS: dict[str, Callable[[Any, Any, Spend], bool]] = {
+    "==": equal,
+    "!=": lambda left, right, spend: not equal(left, right, spend),
+    "in": contains,
+}
+_HOLDING = frozenset((list, dict, OptionalValue))
 
 
 class Preparation:
@@ -61,7 +78,7 @@ class Preparation:
         kind = type(node)
         if kind is Name or kind is Select or kind is Index:
             look = self.part(node)
-            return lambda frame: value_of(look(frame))
+            return look if isinstance(node, Name) and self._is_local(node) else _taken(look)
         prepare = _NODES.get(kind)
         if prepare is None:
             raise RuleError(f"{kind.__name__} is no expression")
@@ -78,6 +95,9 @@ class Preparation:
         return self.value(node)
 
     # -- variables
+
+    def _is_local(self, node: Name) -> bool:
+        return not node.absolute and node.name in self._locals
 
     def local(self, name: str) -> int:
         """A place for a variable of a macro."""
@@ -109,7 +129,8 @@ class Preparation:
             except KeyError:
                 if kind is not None:
                     return kind
-                raise EvaluationError(f"there is no {name} that the rule could be asked about") from None
+                told = f"; {WORDS_OF_CEL[name]}" if name in WORDS_OF_CEL else ""
+                raise EvaluationError(f"there is no {name} that the rule could be asked about{told}") from None
 
         return look
 
@@ -117,7 +138,7 @@ class Preparation:
         field, names = node.field, None if node.optional else self._dotted(node)
         look = self.part(node.of)
         if node.optional:
-            return lambda frame: _optional(look(frame), lambda subject: field_of(subject, field))
+            return lambda frame: _optional(frame, look(frame), lambda subject: field_of(subject, field))
         if names is None:
             return lambda frame: field_of(look(frame), field)
         root, kind = names.partition(".")[0], TYPES.get(names)
@@ -140,7 +161,7 @@ class Preparation:
     def _index(self, node: Index) -> Step:
         look, key = self.part(node.of), self.value(node.key)
         if node.optional:
-            return lambda frame: _optional(look(frame), lambda subject: element_of(subject, key(frame)))
+            return lambda frame: _optional(frame, look(frame), lambda subject: element_of(subject, key(frame)))
         return lambda frame: element_of(look(frame), key(frame))
 
     # -- calls
@@ -158,31 +179,53 @@ class Preparation:
         if function is not None:
             return _applied(function, [self.value(each) for each in node.arguments])
         if node.target is None:
-            return _applied(self._found(self._functions.plain, name), [self.value(each) for each in node.arguments])
+            function = self._found(self._functions.plain, name, self._functions.methods)
+            return _applied(function, [self.value(each) for each in node.arguments])
         arguments = [self.value(node.target), *(self.value(each) for each in node.arguments)]
-        return _applied(self._found(self._functions.methods, name), arguments)
+        return _applied(self._found(self._functions.methods, name, self._functions.plain), arguments)
 
-    def _found(self, functions: Mapping[str, Function], name: str) -> Function:
+    def _found(self, functions: Mapping[str, Function], name: str, others: Mapping[str, Function]) -> Function:
         found = functions.get(name)
         if found is not None:
             return found
         if self._strict:
-            raise RuleError(f"there is no function {name}{did_you_mean(name, functions)}")
+            raise RuleError(missing_function(name, functions, others, is_method=functions is self._functions.methods))
         return Function(name, {})
 
 
-def _optional(subject: Any, look: Callable[[Any], Any]) -> OptionalValue:
+def _optional(frame: Frame, subject: Any, look: Callable[[Any], Any]) -> OptionalValue:
     if isinstance(subject, OptionalValue):
         if not subject.present:
             return NONE
         subject = subject.value
     found = maybe(lambda: look(subject))
-    return OptionalValue(value_of(found.value)) if found.present else NONE
+    return OptionalValue(value_of(found.value, frame.spend)) if found.present else NONE
+
+
+def _taken(look: Step) -> Step:
+    """A part of a subject as a value."""
+
+    def take(frame: Frame) -> Any:
+        found = look(frame)
+        return found if found.__class__ in SCALARS else value_of(found, frame.spend)
+
+    return take
 
 
 def _applied(function: Callable[..., Any], arguments: list[Step]) -> Step:
+    cost, weigh = (function.cost, function.weigh) if isinstance(function, Function) else (0, None)
+
     def apply(frame: Frame) -> Any:
-        result = function(*[each(frame) for each in arguments])
+        values = [each(frame) for each in arguments]
+        steps = cost
+        for value in values:
+            if value.__class__ in _GROWING:
+                steps += len(value) >> 6
+        if steps:
+            frame.spend(steps)
+        if weigh is not None:
+            frame.spend(weigh(*values))
+        result = function(*values)
         if result.__class__ in _GROWING:
             frame.spend(len(result) >> 6)
         return result
@@ -221,9 +264,13 @@ def _binary(preparation: Preparation, node: Binary) -> Step:
     if arithmetic is not None:
         return _applied(arithmetic, steps)
     compare, (left, right) = _COMPARISONS[node.operator], steps
+    deep = _DEEP_COMPARISONS.get(node.operator)
 
     def answer(frame: Frame) -> bool:
-        return bool(compare(left(frame), right(frame)))
+        first, second = left(frame), right(frame)
+        if deep is not None and second.__class__ in _HOLDING:
+            return deep(first, second, frame.spend)
+        return bool(compare(first, second))
 
     return answer
 
@@ -291,7 +338,7 @@ def _map(preparation: Preparation, node: MapOf) -> Step:
                 raise NoOverload("a double is no key of a map")
             where = map_key(name)
             if where in built:
-                raise EvaluationError(f"a map has two entries for {name!r}")
+                raise EvaluationError(f"a map has two entries for {name!r:.60}")
             if optional:
                 if not _must_be_optional(found).present:
                     continue

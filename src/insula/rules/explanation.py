@@ -66,9 +66,17 @@ def explained(
     except EvaluationError as trouble:
         value, error = None, str(trouble)
     fields = {} if parts else {name: held for name in sorted(fields_used(node)) for held in _held(name, field_value)}
-    text = "" if any(isinstance(each, Predicate) for each in node.walk()) else to_text(node)
+    text = _without_text(node, parts) if any(isinstance(each, Predicate) for each in node.walk()) else to_text(node)
     name = node.name if isinstance(node, Predicate) else names.get(node, "")
     return Explanation(text, name, value, error, parts, fields, _deciding(node, value, error, parts))
+
+
+def _without_text(node: Node, parts: tuple[Explanation, ...]) -> str:
+    """What a clause is called that has a plain predicate in it, which cannot be written."""
+    called = [part.name or part.text for part in parts]
+    if isinstance(node, Connective):
+        return f" {node.operator} ".join(called)
+    return f"!({called[0]})" if isinstance(node, Unary) and called else ""
 
 
 def _held(name: str, field_value: Callable[[str], Any]) -> list[Any]:

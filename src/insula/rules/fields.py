@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -118,6 +119,11 @@ class Field(Generic[Subject]):
         """How many characters or elements it has."""
         return Field(self._kind, Call("size", (self._node,)), int)
 
+    def _combined(self, other: object) -> NoReturn:
+        raise TypeError("& and | bind more strongly than a comparison: write (order.total > 3) & (order.total < 5)")
+
+    __and__ = __rand__ = __or__ = __ror__ = _combined
+
     def __bool__(self) -> NoReturn:
         raise TypeError("a field is no condition: compare it, or ask is_true()")
 
@@ -130,6 +136,8 @@ def _node_of(value: object) -> Node:
         return _node_of(value.value)
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return Literal(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return Literal(float(value))  # as a rule sees one in a subject
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise RuleError(f"{value.isoformat()} has no time zone: which moment it is depends on the place")

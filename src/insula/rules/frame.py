@@ -14,8 +14,9 @@ STEPS = 1_000_000
 
 
 class Frame:
-    """Parameters: `subjects`, name -> what it stands for; `slots`, how many variables macros need; `steps`, how often a
-    macro may look at an element, and how many times 64 characters or elements results may have, before it is given up.
+    """Parameters: `subjects`, name -> what it stands for; `slots`, how many variables macros need; `steps`, how much
+    may be done before it is given up. An element that a macro looks at is a step, or more where much is done with it;
+    so are eight elements that are read or compared, and 64 characters that are read or made.
     """
 
     __slots__ = ("slots", "steps", "subjects")

@@ -79,25 +79,38 @@ class _Loop:
         self._names = dict(zip(names, self._slots, strict=True))
         self._preparation = preparation
         self._function = node.function
+        self._steps = 1
 
     def step(self, node: Node) -> Step:
-        """A part that sees the variables."""
+        """A part that sees the variables. Where it is long, an element takes more than one step."""
+        self._steps += _size(node) >> 3
         return self._preparation.within(self._names, node)
 
     def run(self, frame: Frame) -> Iterator[Any]:
         """Give each element to the variables; yields what the first of them is."""
-        over, slots = self._over(frame), frame.slots
+        over, slots, steps = self._over(frame), frame.slots, self._steps
         if over.__class__ not in (list, dict):
             raise NoOverload(f"{self._function} runs over a list or a map, not over {named(over)}")
         first, last = self._slots[0], self._slots[-1]
         entries = over.items() if over.__class__ is dict else enumerate(over)
         single_key = over.__class__ is dict and first == last
         for key, value in entries:
-            frame.spend(1)
+            frame.spend(steps)
             slots[first] = key_value(key)
             if not single_key:
                 slots[last] = value
             yield slots[first]
+
+
+def _size(node: Node) -> int:
+    """How many nodes there are to answer, without what other loops do for each of their elements."""
+    count, waiting = 0, [node]
+    while waiting:
+        found = waiting.pop()
+        count += 1
+        is_loop = isinstance(found, Call) and found.target is not None and found.function in _LOOPS
+        waiting.extend(found.parts[:1] if is_loop else found.parts)
+    return count
 
 
 def _test(node: Call) -> tuple[int, Node]:
@@ -182,7 +195,7 @@ def _mapped(*, whole_entries: bool) -> Macro:
                 value = becomes(frame)
                 for name, each in _entries(key, value, whole_entries=whole_entries):
                     if name in built:
-                        raise EvaluationError(f"{node.function}: two entries for {key_value(name)!r}")
+                        raise EvaluationError(f"{node.function}: two entries for {key_value(name)!r:.60}")
                     built[name] = each
             return built
 
@@ -303,3 +316,4 @@ MACROS: dict[str, Macro] = {
     ".optFlatMap": _opt_map(flat=True),
 }
 """By name; a dot before it where it follows what it is about."""
+_LOOPS = frozenset(name[1:] for name in MACROS if name not in (".or", ".orValue", ".optMap", ".optFlatMap"))

@@ -52,7 +52,7 @@ class Duration:
 
     def to_timedelta(self) -> timedelta:
         """As Python's, without what is less than a microsecond."""
-        return timedelta(microseconds=int(self.nanoseconds / 1000))
+        return timedelta(microseconds=abs(self.nanoseconds) // 1000) * (-1 if self.nanoseconds < 0 else 1)
 
     def __str__(self) -> str:
         """Seconds, as in the JSON of protocol buffers."""
@@ -82,6 +82,8 @@ class Timestamp:
         if found is None:
             raise EvaluationError(f'timestamp("{text[:40]}"): write it like "2030-01-31T12:00:00Z"')
         *parts, fraction, sign, hours, minutes = found.groups()
+        if sign is not None and not (int(hours) < 24 and int(minutes) < 60):
+            raise EvaluationError(f'timestamp("{text}"): an offset is less than a day, such as "+02:00"')
         try:
             moment = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type]  # six numbers
         except ValueError as error:
@@ -120,7 +122,7 @@ def _zone(name: str) -> tzinfo:
     offset = _OFFSET.fullmatch(name)
     if offset is not None:
         minutes = int(offset[2]) * 60 + int(offset[3])
-        if minutes < 24 * 60:
+        if minutes < 24 * 60 and int(offset[3]) < 60:
             return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     try:
         return ZoneInfo(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from insula.rules.errors import RuleSyntaxError
+from insula.rules.errors import WORDS_OF_CEL, RuleError, RuleSyntaxError
 from insula.rules.literals import read_int
 from insula.rules.tokens import Kind, Token, tokens_of
 from insula.rules.tree import (
@@ -29,6 +29,7 @@ from insula.rules.tree import (
     Unary,
 )
 
+_OPERATORS_OF_OTHERS = frozenset(("and", "or", "not", "is"))
 _CHAINED = frozenset((Connective.AND, Connective.OR))
 RESERVED = frozenset(
     [
@@ -77,6 +78,8 @@ LIMITS = Limits()
 
 def parse(source: str, limits: Limits = LIMITS) -> Node:
     """The tree of an expression. Raises `RuleSyntaxError` with line, caret and what was expected."""
+    if not isinstance(source, str):
+        raise RuleError(f"a rule is a text, not a {type(source).__name__}")
     if len(source) > limits.characters:
         raise RuleSyntaxError(source[:200], 0, f"a rule has no more than {limits.characters:,} characters")
     return _Parser(source, tokens_of(source, limits.words), limits.depth).whole()
@@ -130,6 +133,9 @@ class _Parser:
 
     def _unexpected(self, expected: str) -> RuleSyntaxError:
         token = self._token
+        for each in (token, self._tokens[max(0, self._next - 1)]):
+            if each.kind is Kind.NAME and each.text in _OPERATORS_OF_OTHERS:
+                return RuleSyntaxError(self._source, each.at, WORDS_OF_CEL[each.text])
         return RuleSyntaxError(self._source, token.at, f"expected {expected}; found {token}")
 
     # -- depth

@@ -13,6 +13,7 @@ from keyword import iskeyword
 from typing import Any
 
 from insula.rules.tree import Binary, Conditional, Connective, ListOf, Literal, Name, Node, Select, Unary, Value
+from insula.rules.values import INT_MAX, INT_MIN
 
 Answer = Callable[[Any], Any]
 
@@ -122,11 +123,13 @@ class _Writer:
         read, name = self._field(left)
         constant, kind = _constant(value), value.__class__
         if kind is str and operator == "==":
-            # What is equal to a text is one; what is not may be the member of an enumeration.
-            return f"({read} == {constant} or ({name}.__class__ is not str and later()))"
+            # What is no text may be the member of an enumeration, or be equal to whatever it is compared with.
+            return f"({name} == {constant} if {read}.__class__ is str else later())"
         if isinstance(value, int | float) and kind in (int, float) and abs(value) < _EXACT:
-            other = "int" if kind is float else "float"
-            guard = f"{read}.__class__ is {kind.__name__} or {name}.__class__ is {other}"
+            if kind is float:
+                guard = f"{read}.__class__ is float or ({name}.__class__ is int and {_fits(name)})"
+            else:
+                guard = f"({read}.__class__ is int and {_fits(name)}) or {name}.__class__ is float"
         elif kind is str or (kind is bool and operator in ("==", "!=")):
             guard = f"{read}.__class__ is {kind.__name__}"
         else:
@@ -136,7 +139,8 @@ class _Writer:
     def _between_fields(self, operator: str, left: Node, right: Node) -> str:
         (read, first), (read_second, second) = self._field(left), self._field(right)
         kinds = "ordered" if operator in _ORDERS else "comparable"
-        guard = f"{read}.__class__ is {read_second}.__class__ and {first}.__class__ in {kinds}"
+        alike = f"{read}.__class__ is {read_second}.__class__ and {first}.__class__ in {kinds}"
+        guard = f"{alike} and ({first}.__class__ is not int or ({_fits(first)} and {_fits(second)}))"
         return f"({first} {operator} {second} if {guard} else later())"
 
     def _membership(self, left: Node, right: Node) -> str:
@@ -169,6 +173,11 @@ class _Writer:
         if not all(each.isidentifier() and each[0] != "_" and not iskeyword(each) for each in path):
             raise _NotSimple
         return ".".join(("subjects", *path))
+
+
+def _fits(name: str) -> str:
+    """A condition that a whole number has 64 bits; others have no answer."""
+    return f"{INT_MIN} <= {name} <= {INT_MAX}"
 
 
 def _constant(value: Value) -> str:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from insula.rules.checking import check as check_types
+from insula.rules.errors import RuleError
 from insula.rules.explanation import Explanation, explained
 from insula.rules.frame import STEPS
+from insula.rules.functions.declared import Declarations
 from insula.rules.json_form import from_json, to_json
+from insula.rules.macros import MACROS
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.preparing import FUNCTIONS, ready
+from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
 from insula.rules.text import to_text
 from insula.rules.tree import Node
@@ -21,13 +24,19 @@ class Rule:
     """An expression of CEL, ready to be answered. It keeps nothing between answers, so threads may share it.
 
     Parameters: `tree`, what `parse` returns; `steps`, after how many an answer is given up (default 1,000,000);
-    `check`, whether functions that there are not are refused now (default), or only when an answer needs them.
+    `check`, whether functions that there are not are refused now (default), or only when an answer needs them;
+    `functions`, name -> function of Python, or some that take different types. With a dot before its name it is called
+    as `x.name()`. Its annotations say what it takes and answers. It must have no effects: it is called once, often or
+    not at all. What it raises is an `EvaluationError`. Each call is a step.
     """
 
-    def __init__(self, tree: Node, *, steps: int = STEPS, check: bool = True) -> None:
+    def __init__(
+        self, tree: Node, *, steps: int = STEPS, check: bool = True, functions: Declarations | None = None
+    ) -> None:
         self.tree = tree
         self._steps = steps
-        self.answer = quickly(tree, ready(tree, steps=steps, check=check))
+        self._functions = functions_with(functions)
+        self.answer = quickly(tree, ready(tree, steps=steps, check=check, functions=self._functions))
         """The rule as a plain function of a dict."""
 
     @staticmethod
@@ -38,18 +47,19 @@ class Rule:
         limits: Limits = LIMITS,
         steps: int = STEPS,
         check: bool = True,
+        functions: Declarations | None = None,
     ) -> Rule:
         """From its text.
 
         Parameters: `about`, name -> class, annotation, or dict of names, which the rule is checked against (default: it
-        may be asked about anything).
+        may be asked about anything); `limits`; the others as for `Rule`.
         Raises `RuleSyntaxError` with line, caret and what was expected; `RuleTypeError` for a name that is not there
         and types that do not fit; RuleError.
         """
         tree = parse(text, limits)
         if about is not None:
-            check_types(tree, about, FUNCTIONS, text)
-        return Rule(tree, steps=steps, check=check)
+            check_types(tree, about, functions_with(functions), text, macros=MACROS if check else None)
+        return Rule(tree, steps=steps, check=check, functions=functions)
 
     def evaluate(self, subjects: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
         """The answer. Parameters: what the rule is asked about, in a dict, or by name.
@@ -58,15 +68,19 @@ class Rule:
         """
         if named:
             subjects = {**subjects, **named} if subjects else named
+        elif subjects.__class__ is not dict and subjects is not None and not isinstance(subjects, Mapping):
+            raise RuleError(
+                f"a rule is asked about subjects by name, not about a {type(subjects).__name__}: "
+                "evaluate(order=order); what names the fields of one object is a Specification"
+            )
         return self.answer(subjects or {})
 
     def explain(self, subjects: Mapping[str, Any] | None = None, /, **named: Any) -> Explanation:
-        """Why that is the answer: each clause with its value, and which of them decided."""
-        about = {**(subjects or {}), **named}
+        """Why that is the answer: each clause with its value, and which of them decided.
 
-        def look(node: Node) -> Any:
-            return ready(node, steps=self._steps, check=False)(about)
-
+        Raises `BudgetExceeded` where it would take longer than four answers.
+        """
+        look = Looking({**(subjects or {}), **named}, self._functions, self._steps)
         return explained(self.tree, look, lambda path: look(tree_of_path(path)))
 
     @property
@@ -79,9 +93,9 @@ class Rule:
         return to_json(self.tree)
 
     @staticmethod
-    def from_json(data: Any, *, steps: int = STEPS, check: bool = True) -> Rule:
+    def from_json(data: Any, *, steps: int = STEPS, check: bool = True, functions: Declarations | None = None) -> Rule:
         """From what `to_json` gave. Raises `RuleError` for anything else."""
-        return Rule(from_json(data), steps=steps, check=check)
+        return Rule(from_json(data), steps=steps, check=check, functions=functions)
 
     def __str__(self) -> str:
         return to_text(self.tree)

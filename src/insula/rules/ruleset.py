@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from insula.kernel.clock import Clock, SystemClock
-from insula.rules.errors import EvaluationError, RuleError, did_you_mean
+from insula.rules.errors import BudgetExceeded, EvaluationError, RuleError, did_you_mean
+from insula.rules.functions.declared import Declarations
 from insula.rules.parser import LIMITS, Limits
 from insula.rules.rule import Rule
 
@@ -39,15 +40,24 @@ class Decision:
 class RuleSet(Mapping[str, Rule]):
     """Rules by name. It never changes; a newer version is another set.
 
-    Parameters: `rules`, name -> CEL; `version`, default a digest of all of it. Raises RuleError that lists every rule
+    Parameters: `rules`, name -> CEL; `version`, default a digest of all of it; `about`, `limits` and `functions`,
+    as for `Rule`. Raises RuleError that lists every rule
     that is none.
     """
 
-    def __init__(self, rules: Mapping[str, str], *, version: str = "", limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, str],
+        *,
+        version: str = "",
+        about: Mapping[str, Any] | None = None,
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+    ) -> None:
         found, problems = dict[str, Rule](), list[str]()
         for name, text in rules.items():
             try:
-                found[name] = Rule.parse(text, limits=limits)
+                found[name] = Rule.parse(text, about=about, limits=limits, functions=functions)
             except RuleError as error:
                 problems.append(f"{name}: {error}")
         if problems:
@@ -73,17 +83,23 @@ class RuleSet(Mapping[str, Rule]):
         for name, rule in self._rules.items():
             try:
                 answers[name] = rule.evaluate(about)
-            except EvaluationError as error:
+            except (BudgetExceeded, EvaluationError) as error:
                 errors[name] = str(error)
         return Decision(self.version, answers, errors)
 
     @staticmethod
-    def load(path: Path, *, limits: Limits = LIMITS) -> RuleSet:
+    def load(
+        path: Path,
+        *,
+        about: Mapping[str, Any] | None = None,
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+    ) -> RuleSet:
         """From a TOML or JSON file: a table `rules`, each a text or a table with `when`; and a `version`, if you like.
 
         Raises `RuleError` that names the file and every rule in it that is none.
         """
-        return _read(path, _content(path), limits)
+        return _read(path, _content(path), {"about": about, "limits": limits, "functions": functions})
 
 
 class RuleMissing(RuleError, KeyError):
@@ -95,23 +111,31 @@ class RuleMissing(RuleError, KeyError):
 class RuleFile:
     """A file of rules that is looked at again and again: a good one takes the place of the last, a bad one does not.
 
-    Parameters: `path`; `check_seconds`, how long what was read counts without a look at the file (default 5).
+    Parameters: `path`; `check_seconds`, how long what was read counts without a look at the file (default 5);
+    `about`, `limits` and `functions`, as for `Rule`.
     Raises `RuleError` where there is no good file at the beginning.
     """
 
     def __init__(
-        self, path: Path, *, check_seconds: float = 5.0, limits: Limits = LIMITS, clock: Clock | None = None
+        self,
+        path: Path,
+        *,
+        check_seconds: float = 5.0,
+        about: Mapping[str, Any] | None = None,
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+        clock: Clock | None = None,
     ) -> None:
         if not check_seconds >= 0:
             raise RuleError(f"RuleFile(check_seconds={check_seconds}): give 0 or more")
         self.path = path
         self.trouble = ""
         """Why the file as it is now is not used; empty while it is."""
-        self._limits = limits
+        self._options = {"about": about, "limits": limits, "functions": functions}
         self._check_seconds = check_seconds
         self._clock: Clock = clock or SystemClock()
         self._content = _content(path)
-        self._rules = _read(path, self._content, limits)
+        self._rules = _read(path, self._content, self._options)
         self._look_at = self._clock.monotonic() + check_seconds
 
     @property
@@ -124,16 +148,19 @@ class RuleFile:
 
     def reload(self) -> bool:
         """Look at the file now; returns whether there is a new set. What is wrong with it is logged once."""
+        before = self._content
         try:
             content = _content(self.path)
-            if content == self._content:
+            if content == before:
                 self.trouble = ""
                 return False
-            rules = _read(self.path, content, self._limits)
+            rules = _read(self.path, content, self._options)
         except RuleError as error:
             if str(error) != self.trouble:
                 _log.error("%s; version %s stays in use", error, self._rules.version)
             self.trouble = str(error)
+            return False
+        if self._content is not before:  # another thread was faster, and may have read what is newer
             return False
         self._rules, self._content, self.trouble = rules, content, ""
         _log.info("%s: version %s with %d rules is in use", self.path, rules.version, len(rules))
@@ -151,10 +178,14 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _read(path: Path, content: bytes, limits: Limits) -> RuleSet:
+def _read(path: Path, content: bytes, options: Mapping[str, Any]) -> RuleSet:
     try:
         data = msgspec.json.decode(content) if path.suffix == ".json" else tomllib.loads(content.decode())
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        msgspec.DecodeError,
+        ValueError,
+        RecursionError,
+    ) as error:  # also a number of 5,000 digits, or 5,000 brackets
         raise RuleError(f"{path} is no {'JSON' if path.suffix == '.json' else 'TOML'}: {error}") from None
     if not isinstance(data, dict) or not isinstance(data.get("rules"), dict):
         raise RuleError(f"{path} has no table [rules]; write a rule as [rules.NAME] with when = '...'")
@@ -168,7 +199,7 @@ def _read(path: Path, content: bytes, limits: Limits) -> RuleSet:
     if problems:
         raise RuleError(f"{path}: {'; '.join(problems)}")
     try:
-        return RuleSet(rules, version=str(data.get("version", "")), limits=limits)
+        return RuleSet(rules, version=str(data.get("version", "")), **options)
     except RuleError as error:
         raise RuleError(f"{path}: {error}") from None
 

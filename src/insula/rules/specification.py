@@ -10,10 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from insula.rules.checking import check
-from insula.rules.errors import NoOverload
+from insula.rules.errors import NoOverload, RuleError
 from insula.rules.explanation import Explanation, explained
+from insula.rules.functions.declared import Declarations
+from insula.rules.macros import MACROS
 from insula.rules.parser import LIMITS, Limits, parse
-from insula.rules.preparing import FUNCTIONS, ready
+from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
 from insula.rules.sql import to_sql
 from insula.rules.subjects import FieldsOf
@@ -32,24 +34,34 @@ Subject = TypeVar("Subject")
 class Specification(Generic[Subject]):
     """A condition. Call it with an object: `eligible(order)`. Combine it with `&`, `|` and `~`.
 
-    Parameters: `tree`, what it says, which names the fields of the object; `names`, what some of its parts are called.
+    Parameters: `tree`, what it says, which names the fields of the object; `names`, what some of its parts are called;
+    `functions`, what it may call beside CEL's, as for `Rule`.
     """
 
-    def __init__(self, tree: Node, names: Mapping[Node, str] | None = None) -> None:
+    def __init__(
+        self, tree: Node, names: Mapping[Node, str] | None = None, *, functions: Declarations | None = None
+    ) -> None:
         self.tree = tree
         self._names = dict(names or {})
+        self._functions = dict(functions or {})
 
     @staticmethod
-    def parse(text: str, kind: type[Subject] | None = None, *, limits: Limits = LIMITS) -> Specification[Subject]:
+    def parse(
+        text: str,
+        kind: type[Subject] | None = None,
+        *,
+        limits: Limits = LIMITS,
+        functions: Declarations | None = None,
+    ) -> Specification[Subject]:
         """From CEL that names the fields of the object: "total >= 100".
 
-        Parameters: `kind`, the class that it is checked against (default: any).
+        Parameters: `kind`, the class that it is checked against (default: any); `functions`, as for `Rule`.
         Raises `RuleSyntaxError`, `RuleTypeError`, `RuleError`.
         """
         tree = parse(text, limits)
         if kind is not None:
-            check(tree, fields_of(kind), FUNCTIONS, text)
-        found: Specification[Subject] = Specification(tree)
+            check(tree, fields_of(kind), functions_with(functions), text, macros=MACROS)
+        found: Specification[Subject] = Specification(tree, functions=functions)
         _ = found._answer  # what can never be answered is told now
         return found
 
@@ -60,7 +72,7 @@ class Specification(Generic[Subject]):
 
     def named(self, name: str) -> Specification[Subject]:
         """The same, called so in explanations."""
-        return Specification(self.tree, {**self._names, self.tree: name})
+        return Specification(self.tree, {**self._names, self.tree: name}, functions=self._functions)
 
     # -- combining
 
@@ -71,11 +83,19 @@ class Specification(Generic[Subject]):
         return self._with(Connective.OR, other)
 
     def __invert__(self) -> Specification[Subject]:
-        return Specification(Unary("!", self.tree), self._names)
+        return Specification(Unary("!", self.tree), self._names, functions=self._functions)
 
     def _with(self, operator: str, other: Specification[Subject]) -> Specification[Subject]:
         operands = (*self._operands(operator), *other._operands(operator))
-        return Specification(Connective(operator, operands), {**self._names, **other._names})
+        return Specification(
+            Connective(operator, operands), {**self._names, **other._names}, functions=self._functions_with(other)
+        )
+
+    def _functions_with(self, other: Specification[Subject]) -> Declarations:
+        for name, function in other._functions.items():
+            if self._functions.get(name, function) != function:
+                raise RuleError(f"two specifications that are combined call different functions {name}; rename one")
+        return {**self._functions, **other._functions}
 
     def _operands(self, operator: str) -> tuple[Node, ...]:
         """Those of a chain stand side by side, as when it is read from text; one that has a name stays whole."""
@@ -97,13 +117,16 @@ class Specification(Generic[Subject]):
         return ~self
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("a specification is neither true nor false: combine it with & | ~ instead of and, or, not")
+        raise TypeError(
+            "a specification is neither true nor false: combine it with & | ~ instead of and, or, not; "
+            "is_in stands for in, and two comparisons for 1 < x < 2"
+        )
 
     # -- asking
 
     @cached_property
     def _answer(self) -> Callable[[Any], Any]:
-        step = ready(self.tree)
+        step = ready(self.tree, functions=functions_with(self._functions))
         return quickly(self.tree, lambda subject: step(FieldsOf(subject)), of_one=True)
 
     def is_satisfied_by(self, subject: Subject) -> bool:
@@ -117,13 +140,8 @@ class Specification(Generic[Subject]):
 
     def explain(self, subject: Subject) -> Explanation:
         """Which clauses decided, and with which values."""
-        about = FieldsOf(subject)
-        return explained(
-            self.tree,
-            lambda node: ready(node, check=False)(about),
-            lambda path: ready(tree_of_path(path), check=False)(about),
-            self._names,
-        )
+        look = Looking(FieldsOf(subject), functions_with(self._functions))
+        return explained(self.tree, look, lambda path: look(tree_of_path(path)), self._names)
 
     # -- other forms
 

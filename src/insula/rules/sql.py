@@ -7,6 +7,7 @@ CEL is refused by name.
 
 from __future__ import annotations
 
+import math
 import operator as operators
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -25,6 +26,9 @@ else:
     Columns = Any
 
 _EXACT = 2**53
+_TEXTS = ("String", "Text", "Unicode", "UnicodeText", "VARCHAR", "NVARCHAR", "TEXT")
+_SINGLE_PRECISION = 24
+"""The most bits of a number of four bytes."""
 _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operators.lt, "<=": operators.le, ">": operators.gt, ">=": operators.ge,
 }  # fmt: skip
@@ -42,6 +46,7 @@ class _Translation:
         import sqlalchemy
 
         self._sql = sqlalchemy
+        self._texts = {getattr(sqlalchemy, name) for name in _TEXTS}
         self._columns: Mapping[str, Any] = columns if isinstance(columns, Mapping) else columns.c
 
     def condition(self, node: Node) -> Any:
@@ -102,9 +107,30 @@ class _Translation:
             self._check_alike(node, column, other)
         if operator in _ORDERS:
             self._check_order(node, column)
-            return _ORDERS[operator](column, other)
+            return self._in_order(operator, column, other)
         equal = self._equal(column, other, size=size)
+        if isinstance(column.type, self._sql.Float) and not isinstance(right, Literal):
+            equal = self._sql.and_(equal, self._sql.or_(column.is_(None), self._is_no_nan(column)))
         return equal if operator == "==" else self._sql.not_(equal)
+
+    def _in_order(self, operator: str, column: Any, other: Any) -> Any:
+        """NaN is less than nothing and greater than nothing, but PostgreSQL takes it for the greatest number of all."""
+        ordered = _ORDERS[operator](column, other)
+        less, greater = (column, other) if operator in ("<", "<=") else (other, column)
+        if not self._is_column_of_doubles(greater):
+            return ordered
+        no_nan = self._is_no_nan(greater)
+        # What is compared with NULL has no answer, NaN neither.
+        return self._sql.and_(ordered, self._sql.or_(less.is_(None), no_nan) if self._is_column(less) else no_nan)
+
+    def _is_column(self, operand: Any) -> bool:
+        return isinstance(operand, self._sql.ColumnElement) and not isinstance(operand, self._sql.BindParameter)
+
+    def _is_column_of_doubles(self, operand: Any) -> bool:
+        return self._is_column(operand) and isinstance(operand.type, self._sql.Float)
+
+    def _is_no_nan(self, column: Any) -> Any:
+        return column <= self._sql.literal(math.inf, self._sql.Float())
 
     @staticmethod
     def _equal(column: Any, other: Any, *, size: bool) -> Any:
@@ -117,7 +143,7 @@ class _Translation:
             return self._column(node), False
         of = node.target if node.target is not None else node.arguments[0]
         column = self._column(of)
-        if not isinstance(column.type, self._sql.String):
+        if not self._is_text(column.type):
             raise _refused(node, "only a text has a length in SQL")
         return self._sql.func.length(column, type_=self._sql.Integer()), True
 
@@ -137,14 +163,27 @@ class _Translation:
         )
         if not fits:
             raise _refused(node, f"a column of {kind!r} is not compared with {type(value).__name__} as CEL does it")
-        return self._sql.literal(value)
+        return self._sql.literal(self._text(node, value) if value.__class__ is str else value)
 
     def _is_text(self, kind: Any) -> bool:
-        return isinstance(kind, self._sql.String) and not isinstance(kind, self._sql.Enum)
+        """CHAR is left out, which ignores spaces at the end, and what compares by rules of its own."""
+        return type(kind) in self._texts and kind.collation is None
 
     def _is_number(self, kind: Any) -> bool:
         """Decimals are left out: a rule sees them as doubles, a database does not."""
-        return isinstance(kind, self._sql.Integer | self._sql.Float)
+        return isinstance(kind, self._sql.Integer) or self._is_double(kind)
+
+    def _is_double(self, kind: Any) -> bool:
+        """Single precision is left out: 0.1 is another number there."""
+        if not isinstance(kind, self._sql.Float) or isinstance(kind, self._sql.REAL):
+            return False
+        return kind.precision is None or kind.precision > _SINGLE_PRECISION
+
+    @staticmethod
+    def _text(node: Node, text: str) -> str:
+        if "\0" in text or text.encode(errors="replace").decode() != text:
+            raise _refused(node, "not every database holds a text with NUL or half a character in it")
+        return text
 
     @staticmethod
     def _date(node: Node, text: str) -> date:
@@ -157,9 +196,10 @@ class _Translation:
         return found
 
     def _check_alike(self, node: Node, left: Any, right: Any) -> None:
-        kinds = (self._sql.Boolean, self._sql.Integer, self._sql.Float, self._sql.Date)
+        kinds = (self._sql.Boolean, self._sql.Integer, self._sql.Date)
         same = any(isinstance(left.type, kind) and isinstance(right.type, kind) for kind in kinds)
-        if not same and not (self._is_text(left.type) and self._is_text(right.type)):
+        alike = any(is_kind(left.type) and is_kind(right.type) for is_kind in (self._is_text, self._is_double))
+        if not same and not alike:
             raise _refused(node, f"columns of {left.type!r} and {right.type!r} are not compared as CEL does it")
 
     def _check_order(self, node: Node, column: Any) -> None:
@@ -192,7 +232,7 @@ class _Translation:
             raise _refused(node, "the column holds no texts")
         if not argument.value:  # true for every text, but without answer for NULL
             return self._sql.case((column.is_not(None), self._sql.true()), else_=self._sql.null())
-        return test(column, argument.value)
+        return test(column, self._text(node, argument.value))
 
     def _starts(self, column: Any, text: str) -> Any:
         return self._sql.func.substr(column, 1, len(text)) == text

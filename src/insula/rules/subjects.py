@@ -10,32 +10,72 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from insula.rules.errors import NoOverload, NoSuchField
+from insula.rules.errors import EvaluationError, NoOverload, NoSuchField
 from insula.rules.moments import Duration, Timestamp
-from insula.rules.values import NONE, MapKey, OptionalValue, TypeValue, UInt, in_int, map_key, named
+from insula.rules.values import (
+    NONE,
+    MapKey,
+    OptionalValue,
+    Spend,
+    TypeValue,
+    UInt,
+    freely,
+    in_int,
+    key_value,
+    map_key,
+    named,
+)
 
-_SCALARS = frozenset((type(None), bool, float, str, bytes, UInt, Timestamp, Duration, TypeValue, OptionalValue))
+SCALARS = frozenset((type(None), bool, float, str, bytes, UInt, Timestamp, Duration, TypeValue, OptionalValue))
 
 
-def value_of(subject: Any) -> Any:
-    """A subject's part as a value, with all that it holds. Raises EvaluationError for what has no type in CEL."""
+def value_of(subject: Any, spend: Spend = freely, depth: int = 0) -> Any:
+    """A subject's part as a value, with all that it holds. Raises EvaluationError for what has no type in CEL.
+
+    Parameters: `spend`, which is told how much there is; `depth`, how deep in another one it is.
+    """
     kind = subject.__class__
-    if kind in _SCALARS:
+    if kind in SCALARS:
         return subject
     if kind is int:
         return in_int(subject)
     if kind is list or kind is tuple:
-        return [value_of(each) for each in subject]
+        _enter(subject, spend, depth)
+        return [value_of(each, spend, depth + 1) for each in subject]
     if kind is dict:
-        return {_key(key): value_of(value) for key, value in subject.items()}
-    return _of_another_type(subject)
+        _enter(subject, spend, depth)
+        return {_key(key): value_of(value, spend, depth + 1) for key, value in subject.items()}
+    return _of_another_type(subject, spend, depth)
 
 
-def _of_another_type(subject: Any) -> Any:
+def _enter(subject: Any, spend: Spend, depth: int) -> None:
+    if depth > _DEEPEST:  # also where it holds itself
+        raise EvaluationError(f"what a rule is asked about is nested no deeper than {_DEEPEST}")
+    spend(1 + (len(subject) >> 3))
+
+
+def _of_another_type(subject: Any, spend: Spend, depth: int) -> Any:
+    if isinstance(subject, Mapping):
+        return value_of(dict(subject), spend, depth)
+    if isinstance(subject, list | tuple):
+        return value_of(list(subject), spend, depth)
+    if isinstance(subject, AbstractSet):
+        return _in_order(value_of(list(subject), spend, depth))
     for kind, convert in _CONVERSIONS:
         if isinstance(subject, kind):
-            return convert(subject)
+            try:
+                return convert(subject)
+            except (ValueError, OverflowError) as error:
+                raise EvaluationError(f"a {subject.__class__.__name__} cannot be read: {error}") from None
     return subject
+
+
+def _in_order(values: list[Any]) -> list[Any]:
+    """The elements of a set as a list that is always the same, as far as they have an order."""
+    try:
+        return sorted(values, key=lambda each: (named(each), each))
+    except TypeError:
+        return sorted(values, key=lambda each: (named(each), repr(each)))
 
 
 _CONVERSIONS: tuple[tuple[Any, Any], ...] = (
@@ -51,10 +91,8 @@ _CONVERSIONS: tuple[tuple[Any, Any], ...] = (
     (timedelta, Duration.of),
     (UUID, str),
     ((bytearray, memoryview), bytes),
-    (Mapping, lambda mapping: {_key(key): value_of(value) for key, value in mapping.items()}),
-    ((list, tuple), lambda values: [value_of(each) for each in values]),
-    (AbstractSet, lambda values: sorted((value_of(each) for each in values), key=lambda each: (named(each), each))),
 )
+_DEEPEST = 200
 
 
 def _key(key: Any) -> Any:
@@ -67,25 +105,33 @@ def field_of(subject: Any, name: str) -> Any:
         if isinstance(subject, OptionalValue):
             return _within(subject, lambda value: field_of(value, name))
         raise NoOverload(f"a {named(subject)} has no fields, and no {name}")
-    if hasattr(subject, "__getitem__"):
-        try:
-            return subject[name]
-        except KeyError:
-            raise NoSuchField(f"there is no field {name}") from None
-        except TypeError:
-            pass  # its elements have numbers, and its fields are attributes
-    if name.startswith("_"):
-        raise NoSuchField(f"{name}: a rule sees no field that begins with an underscore")
     try:
-        found = getattr(subject, name)
+        if hasattr(subject, "__getitem__"):
+            try:
+                return subject[name]
+            except TypeError:
+                pass  # its elements have numbers, and its fields are attributes
+        return _attribute_of(subject, name)
+    except KeyError:
+        raise NoSuchField(f"there is no field {name}") from None
     except AttributeError:
         raise NoSuchField(f"{subject.__class__.__name__} has no field {name}") from None
+    except EvaluationError:
+        raise
+    except Exception as error:  # of a property
+        raise EvaluationError(f"{subject.__class__.__name__}.{name}: {type(error).__name__}: {error}") from error
+
+
+def _attribute_of(subject: Any, name: str) -> Any:
+    if name.startswith("_"):
+        raise NoSuchField(f"{name}: a rule sees no field that begins with an underscore")
+    found = getattr(subject, name)
     if callable(found):  # a rule asks what is, and does nothing
         raise NoSuchField(f"{subject.__class__.__name__}.{name} is no field")
     return found
 
 
-_WITHOUT_FIELDS = _SCALARS | {int, list, tuple}
+_WITHOUT_FIELDS = SCALARS | {int, list, tuple}
 
 
 class FieldsOf(Mapping[str, Any]):
@@ -143,9 +189,15 @@ def _position(subject: Any, key: Any) -> int:
 
 def _entry(subject: Mapping[Any, Any], key: Any) -> Any:
     wanted = map_key(key)
-    if wanted in subject:
-        return subject[wanted]
-    raise NoSuchField(f"there is no entry {key!r}")
+    own = wanted if wanted in subject else key_value(wanted)
+    if own in subject and (own not in (0, 1) or _is_bool_key(subject, own) is (wanted.__class__ is MapKey)):
+        return subject[own]
+    raise NoSuchField(f"there is no entry {key!r:.60}")
+
+
+def _is_bool_key(subject: Mapping[Any, Any], key: Any) -> bool:
+    """Python takes True for 1, so it may have found another key than the one that was wanted."""
+    return _key(next(each for each in subject if each == key)).__class__ is MapKey
 
 
 def _within(optional: OptionalValue, look: Any) -> OptionalValue:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from insula.rules.errors import RuleError
 from insula.rules.moments import Duration, Timestamp
 from insula.rules.values import UInt
 
@@ -67,6 +68,8 @@ _PLAIN: tuple[tuple[Any, Type], ...] = (
 
 def type_of_annotation(annotation: Any) -> Type:
     """What a field with this annotation holds; `dyn` where that cannot be told."""
+    if isinstance(annotation, str):
+        raise RuleError(f"{annotation!r} is the name of a type; give the type itself, such as int")
     if isinstance(annotation, Mapping):  # a dict of names, as a shape
         return Type("object", kind=annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)

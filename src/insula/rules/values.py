@@ -7,8 +7,10 @@ None, bool, int, float, str, bytes, list and dict stand for themselves. The key 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
 from typing import Any, Final
 
 from insula.rules.errors import EvaluationError, NoOverload
@@ -86,18 +88,55 @@ def is_number(value: object) -> bool:
 _NUMBERS = frozenset((int, UInt, float))
 
 
-def equal(left: Any, right: Any) -> bool:
-    """Equal as CEL means it: numbers by value whatever their type, everything else only within its type."""
+Spend = Callable[[int], None]
+"""Takes so many steps from those that an answer has left."""
+
+
+def freely(_: int) -> None:
+    """Where steps are not counted."""
+
+
+def equal(left: Any, right: Any, spend: Spend = freely) -> bool:
+    """Equal as CEL means it: numbers by value whatever their type, everything else only within its type.
+
+    Parameters: `spend`, which is told how much there is to compare. A value may hold another one many times over, so
+    that comparing takes longer than making it did.
+    """
     kind, other = left.__class__, right.__class__
     if kind is not other:
         return kind in _NUMBERS and other in _NUMBERS and _comparable(left, right) == _comparable(right, left)
     if kind is list:
-        return len(left) == len(right) and all(map(equal, left, right))
+        spend(1 + (len(left) >> 3))
+        return len(left) == len(right) and all(map(equal, left, right, repeat(spend)))
     if kind is dict:
-        return len(left) == len(right) and all(key in right and equal(value, right[key]) for key, value in left.items())
+        spend(1 + (len(left) >> 3))
+        return len(left) == len(right) and all(
+            key in right and equal(value, right[key], spend) for key, value in left.items()
+        )
     if kind is OptionalValue:
-        return left.present is right.present and equal(left.value, right.value)
+        return left.present is right.present and equal(left.value, right.value, spend)
     return bool(left == right)
+
+
+MOST_WEIGHT = 2**21
+"""Where it is not worth while to go on weighing."""
+
+
+def weight_of(value: Any, most: int) -> int:
+    """The steps of writing a value with all that it holds: elements, and 64 characters; not much more than `most`."""
+    kind = value.__class__
+    if kind is str or kind is bytes:
+        return 1 + (len(value) >> 6)
+    if kind is OptionalValue:
+        return 1 + weight_of(value.value, most)
+    if kind is not list and kind is not dict:
+        return 1
+    weight = 1 + (sum(weight_of(each, most) for each in value) if kind is dict else 0)
+    for each in value.values() if kind is dict else value:
+        weight += weight_of(each, most - weight)
+        if weight > most:
+            break
+    return weight
 
 
 _ORDERED = frozenset((bool, int, UInt, float, str, bytes, Timestamp, Duration))
@@ -128,10 +167,11 @@ def less_or_equal(left: Any, right: Any) -> bool:
     raise NoOverload(f"{named(left)} <= {named(right)}: there is no order between them")
 
 
-def contains(element: Any, container: Any) -> bool:
+def contains(element: Any, container: Any, spend: Spend = freely) -> bool:
     """`element in container`: a list's element or a map's key."""
     if container.__class__ is list:
-        return any(equal(element, each) for each in container)
+        spend(len(container) >> 3)
+        return any(equal(element, each, spend) for each in container)
     if container.__class__ is dict:
         try:
             return map_key(element) in container

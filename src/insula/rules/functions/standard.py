@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -34,11 +35,34 @@ def _size(value: Any) -> int:
 
 def matches(text: str, pattern: str) -> bool:
     """Whether the pattern, of RE2, is found anywhere. The time it takes grows with the length of the text alone."""
-    try:
-        compiled = re2.compile(pattern, _PATTERN)
-    except re2.error as error:
-        raise EvaluationError(f"matches: {pattern[:60]!r} is no pattern of RE2: {_reason(error)}") from None
+    compiled, problem = _compiled(pattern)
+    if compiled is None:
+        raise EvaluationError(f"matches: {pattern[:60]!r} is no pattern of RE2: {problem}")
     return compiled.search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> tuple[Any, str]:
+    """The pattern, or why it is none."""
+    try:
+        return re2.compile(pattern, _PATTERN), ""
+    except re2.error as error:
+        return None, _reason(error)
+
+
+_STEPS_OF_A_BAD_PATTERN = 4000
+"""Most of them are too large, and it takes long to find out."""
+
+
+def _weight_of_matching(text: Any, pattern: Any) -> int:
+    """A large pattern takes long to be made, and may take as many times longer at each character."""
+    if not text.__class__ is pattern.__class__ is str:
+        return 0
+    compiled, _ = _compiled(pattern)
+    if compiled is None:
+        return _STEPS_OF_A_BAD_PATTERN
+    size: int = compiled.programsize
+    return (size >> 3) + (len(text) * size >> 8)
 
 
 def _reason(error: Exception) -> str:
@@ -122,6 +146,7 @@ STANDARD.method("contains", {(str, str): lambda text, part: part in text})
 STANDARD.method("startsWith", {(str, str): str.startswith})
 STANDARD.method("endsWith", {(str, str): str.endswith})
 STANDARD.both(("matches",), {(str, str): matches})
+STANDARD.weigh("matches", _weight_of_matching)
 STANDARD.of_anything("dyn", _same)
 STANDARD.of_anything("type", _type)
 STANDARD.function(

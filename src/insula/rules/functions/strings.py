@@ -8,7 +8,7 @@ from typing import Any
 from insula.rules.errors import EvaluationError, NoOverload
 from insula.rules.functions.formatting import formatted
 from insula.rules.functions.registry import Functions
-from insula.rules.values import named
+from insula.rules.values import MOST_WEIGHT, named, weight_of
 
 STRINGS = Functions()
 
@@ -82,6 +82,26 @@ def _quoted(text: str) -> str:
     return '"' + "".join(_QUOTED.get(each, each) for each in text) + '"'
 
 
+def _weight_of_replacing(text: Any, old: Any, new: Any, most: Any = -1) -> int:
+    """A short text may become a very long one."""
+    if any(each.__class__ is not str for each in (text, old, new)) or most.__class__ is not int:
+        return 0
+    count: int = text.count(old)
+    return max(0, len(new) - len(old)) * (min(count, most) if most >= 0 else count) >> 6
+
+
+def _weight_of_joining(parts: Any, separator: Any = "") -> int:
+    """What is joined may be one text many times over."""
+    if parts.__class__ is not list or separator.__class__ is not str:
+        return 0
+    return (len(separator) * len(parts) + sum(len(each) for each in parts if each.__class__ is str)) >> 6
+
+
+def _weight_of_searching_backwards(text: Any, part: Any, _: Any = 0) -> int:
+    """Python may compare nearly all of the part at each place."""
+    return len(text) * len(part) >> 10 if text.__class__ is part.__class__ is str else 0
+
+
 def _method(name: str, *shapes: tuple[type, ...], do: Callable[..., Any]) -> None:
     STRINGS.method(name, {(str, *shape): do for shape in shapes})
 
@@ -98,4 +118,8 @@ _method("trim", (), do=lambda text: text.strip(_SPACES))
 _method("reverse", (), do=lambda text: text[::-1])
 _method("format", (list,), do=formatted)
 STRINGS.method("join", {(list,): _joined, (list, str): _joined})
+STRINGS.weigh("replace", _weight_of_replacing)
+STRINGS.weigh("join", _weight_of_joining)
+STRINGS.weigh("format", lambda _, values: weight_of(values, MOST_WEIGHT))
+STRINGS.weigh("lastIndexOf", _weight_of_searching_backwards)
 STRINGS.function("strings.quote", {(str,): _quoted})

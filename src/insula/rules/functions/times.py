@@ -30,6 +30,8 @@ def _of_duration(unit: int, within: int | None = None) -> dict[tuple[type, ...],
     return {(Duration,): part}
 
 
+_PARTS = "FullYear Month DayOfMonth Date DayOfYear DayOfWeek Hours Minutes Seconds Milliseconds"
+
 TIMES.method("getFullYear", _of_timestamp(lambda moment: moment.year))
 TIMES.method("getMonth", _of_timestamp(lambda moment: moment.month - 1))
 TIMES.method("getDayOfMonth", _of_timestamp(lambda moment: moment.day - 1))
@@ -42,3 +44,6 @@ TIMES.method("getSeconds", _of_timestamp(lambda moment: moment.second) | _of_dur
 TIMES.method(
     "getMilliseconds", _of_timestamp(lambda moment: moment.microsecond // 1000) | _of_duration(SECOND // 1000, SECOND)
 )
+for _part in _PARTS.split():
+    # A zone that is not known yet is looked for in files.
+    TIMES.weigh(f"get{_part}", lambda *values: 40 * (len(values) - 1))
