@@ -15,22 +15,25 @@ PARTS = 100_000
 """What a whole is divided into; a bucket is a number below it."""
 _HASHES = 1 << 32
 
-Hash = Callable[[str, int, bool], int]
+Hash = Callable[[bytes], int]
 
 
 @cache
 def murmur3() -> Hash:
-    """The hash. Raises `FlagError` where the extra is not installed."""
+    """The hash, of bytes: given a text that is none, such as half a surrogate pair, mmh3 would end the process.
+
+    Raises `FlagError` where the extra is not installed.
+    """
     try:
         import mmh3
     except ModuleNotFoundError:
         raise FlagError("a rollout needs mmh3, which is not installed: pip install 'insula[flags]'") from None
-    return cast("Hash", mmh3.hash)
+    return cast("Hash", mmh3.mmh3_32_uintdigest)
 
 
 def bucket_of(salt: str, subject: str) -> int:
     """The subject's bucket, 0 to 99,999. Raises UnicodeEncodeError for what is no text."""
-    return murmur3()(f"{salt}:{subject}", 0, False) * PARTS // _HASHES
+    return murmur3()(f"{salt}:{subject}".encode()) * PARTS // _HASHES
 
 
 def hash_limit(parts: int) -> int:

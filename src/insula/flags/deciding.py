@@ -88,12 +88,12 @@ class _Layers:
             def split_in_two(subject: Any, _context: dict[str, Any]) -> Outcome:
                 if subject.__class__ is not str or not subject:
                     subject = subject_text(subject)
-                return first if hashed(prefix + subject, 0, False) < limit else rest
+                return first if hashed((prefix + subject).encode()) < limit else rest
 
             return split_in_two
 
         def split(subject: Any, _context: dict[str, Any]) -> Outcome:
-            return outcomes[bisect_right(limits, hashed(prefix + subject_text(subject), 0, False))]
+            return outcomes[bisect_right(limits, hashed((prefix + subject_text(subject)).encode()))]
 
         return split
 
