@@ -45,9 +45,8 @@ def test_a_flag_without_conditions_says_the_same_to_everybody() -> None:
 
 def test_values_are_any_of_json_and_each_reader_has_a_copy() -> None:
     values: dict[str, Any] = {"a": None, "b": 1.5, "c": "text", "d": [1, {"x": []}], "e": {"y": True}}
-    for name in values:
-        flags = of(variants=values, default=name)
-        assert answer(flags, "f")[0] == values[name]
+    for name, value in values.items():
+        assert answer(of(variants=values, default=name), "f")[0] == value
     flags = of(variants=values, default="d")
     answer(flags, "f")[0][1]["x"].append("changed")
     assert answer(flags, "f")[0] == [1, {"x": []}]
