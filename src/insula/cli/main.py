@@ -10,6 +10,7 @@ import typer
 from insula.cli import (
     developing,
     extracting,
+    flagging,
     inspecting,
     letters,
     provisioning,
@@ -55,6 +56,7 @@ application.command()(tracing.trace)
 application.add_typer(simulating.simulate, name="simulate")
 application.add_typer(tracing.events, name="events")
 application.add_typer(letters.letters, name="dead-letters")
+application.add_typer(flagging.flags, name="flags")
 application.add_typer(extracting.module, name="module")
 application.add_typer(scaffolding.new, name="new")
 

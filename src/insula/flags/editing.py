@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
 from insula.flags.errors import FlagError
+from insula.flags.flag import ON
 from insula.flags.flagset import FlagSet, decoded
 from insula.flags.sources import Content
 from insula.rules.errors import did_you_mean
@@ -28,11 +29,17 @@ def changed_entry(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
         if not dot:
             _put(new, setting, value)
             continue
-        table = new.get(setting, {})
+        table = _in_full(new.get(setting, {}))
         if not isinstance(table, Mapping):
             raise FlagError(f"{path}: {setting} is {table!r} and no table; give {setting} as a whole")
         new[setting] = _put(dict(table), name, value)
     return new
+
+
+def _in_full(written: Any) -> Any:
+    """What stands for a table of "on" alone, as `rollout = 20` and `allow = ["ann"]` do, as that table."""
+    is_short = isinstance(written, int | float | list | tuple) and not isinstance(written, bool)
+    return {ON: written} if is_short else written
 
 
 def _put(table: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
@@ -43,28 +50,39 @@ def _put(table: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
     return table
 
 
-def edited(content: Content, key: str, changes: Mapping[str, Any], origin: str) -> Content:
+def edited(content: Content, key: str, changes: Mapping[str, Any], origin: str, *, new: bool = False) -> Content:
     """The content of a file with changes to one flag; everything else stays as it is, comments in TOML included.
 
+    Parameters: `new`, True to write a flag that is not there yet.
     Raises `FlagError` where there is no such flag, where it would be none afterwards, and where it is written in a form
     that cannot be changed safely.
     """
     data = decoded(content.text, toml=content.toml, origin=origin)
     flags = FlagSet.of(data, origin)
-    if key not in flags:
-        raise FlagError(f"{origin} has no flag {key}{did_you_mean(key, flags)}")
-    before = data["flags"][key]
+    refuse_if_other(key, flags, origin, new=new)
+    before = data["flags"].get(key, {})
     after = changed_entry(before, changes)
     wanted = {**data, "flags": {**data["flags"], key: after}}
     FlagSet.of(wanted, origin)
-    if after == before:
+    if after == before and not new:
         return content
     if not content.toml:
         return Content(msgspec.json.format(msgspec.json.encode(wanted), indent=2) + b"\n")
-    text = _edited_toml(content.text.decode(), key, before, after, origin)
+    text = content.text.decode()
+    if new:
+        text = f"{text.rstrip()}\n\n[flags.{_key(key)}]\n".lstrip()
+    text = _edited_toml(text, key, before, after, origin)
     if tomllib.loads(text) != wanted:
         raise FlagError(f"{origin}: flag {key} is not written as a table [flags.{_key(key)}]; change it by hand")
     return Content(text.encode(), toml=True)
+
+
+def refuse_if_other(key: str, known: Collection[str], origin: str, *, new: bool) -> None:
+    """Raises `FlagError` for a flag that is there already where it is to be new, and for one that is not, otherwise."""
+    if new and key in known:
+        raise FlagError(f"{origin} has a flag {key} already; leave out --new to change it")
+    if not new and key not in known:
+        raise FlagError(f"{origin} has no flag {key}{did_you_mean(key, known)}; --new writes one")
 
 
 def _edited_toml(text: str, key: str, before: dict[str, Any], after: dict[str, Any], origin: str) -> str:
@@ -75,7 +93,7 @@ def _edited_toml(text: str, key: str, before: dict[str, Any], after: dict[str, A
     end = next((number for number in range(start + 1, len(lines)) if _is_heading(lines[number])), len(lines))
     body = lines[start + 1 : end]
     newline = "\r\n" if lines[start].endswith("\r\n") else "\n"
-    for setting in before.keys() | after.keys():
+    for setting in {**before, **after}:
         if before.get(setting, REMOVED) == after.get(setting, REMOVED):
             continue
         written = f"{_key(setting)} = {as_toml(after[setting])}{newline}" if setting in after else ""
@@ -91,10 +109,21 @@ def _with_setting(body: list[str], setting: str, written: str, newline: str) -> 
     found = _extent(body, setting)
     if found is not None:
         return [*body[: found[0]], *([written] if written else []), *_without_setting(body[found[1] :], setting)]
-    last = max((number for number, line in enumerate(body) if line.strip()), default=-1)
-    if last >= 0 and not body[last].endswith("\n"):
-        body = [*body[:last], body[last] + newline]
-    return [*body[: last + 1], *([written] if written else []), *body[last + 1 :]]
+    end = _end_of_settings(body)
+    if end and not body[end - 1].endswith("\n"):
+        body = [*body[: end - 1], body[end - 1] + newline]
+    return [*body[:end], *([written] if written else []), *body[end:]]
+
+
+def _end_of_settings(body: list[str]) -> int:
+    """The number of the line after the last setting: comments below it are about what comes next."""
+    end = number = 0
+    while number < len(body):
+        after = _after_setting(body, number)
+        if body[number].strip() and not body[number].lstrip().startswith("#"):
+            end = after
+        number = after
+    return end
 
 
 def _without_setting(body: list[str], setting: str) -> list[str]:

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from insula.kernel.errors import InsulaError
 from insula.messaging.epoch import in_log
 from insula.runtime.application import Application
+from insula.runtime.flagging import FlagsStatus, flags_status
 from insula.store.database import ParkedState
 from insula.store.log import Lag
 
@@ -71,6 +72,7 @@ class Status(msgspec.Struct, frozen=True):
     publishers: list[PublisherStatus] = []
     subscribers: list[SubscriberStatus] = []
     moves_messages: bool = True
+    flags: list[FlagsStatus] = []
 
 
 async def status_of(application: Application) -> Status:
@@ -84,7 +86,9 @@ async def status_of(application: Application) -> Status:
         lag = await measured() if (measured := getattr(database, "lag", None)) is not None else Lag(0, 0.0)
         modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled, *lag))
     if not application.moves_messages:
-        return Status(application.system.name, application.ready, modules, [], moves_messages=False)
+        return Status(
+            application.system.name, application.ready, modules, [], moves_messages=False, flags=flags_status()
+        )
     relays = []
     for relay in wired.relays:
         waiting = await relay.source.log_count(relay.position, relay.receiver.types)
@@ -98,7 +102,9 @@ async def status_of(application: Application) -> Status:
         SubscriberStatus(each.source, each.receiver.module, in_log(each.saved), len(each.gaps))
         for each in wired.subscribers
     ]
-    return Status(application.system.name, application.ready, modules, relays, publishers, subscribers)
+    return Status(
+        application.system.name, application.ready, modules, relays, publishers, subscribers, flags=flags_status()
+    )
 
 
 class Asked(msgspec.Struct, frozen=True):

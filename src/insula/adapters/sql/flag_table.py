@@ -29,13 +29,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import NullPool
 
 from insula.adapters.sql.transactions import first_line, with_driver
-from insula.flags.editing import changed_entry
+from insula.flags.editing import changed_entry, refuse_if_other
 from insula.flags.errors import FlagError, FlagsUnavailable
 from insula.flags.flagset import FlagSet
 from insula.flags.sources import Content
 from insula.kernel.clock import Clock, SystemClock
 from insula.kernel.errors import ConfigurationError
-from insula.rules.errors import did_you_mean
 
 Value = TypeVar("Value")
 
@@ -106,27 +105,28 @@ class FlagTable:
         """Every flag. Raises `FlagsUnavailable`."""
         return Content(msgspec.json.encode({"flags": _decoded(self._run(_texts))}))
 
-    def change(self, key: str, changes: Mapping[str, Any], who: str, *, dry_run: bool = False) -> bool:
+    def change(
+        self, key: str, changes: Mapping[str, Any], who: str, *, new: bool = False, dry_run: bool = False
+    ) -> bool:
         """Change settings of one flag, all or none; returns whether anything is another thing now.
 
-        Parameters: `changes`, setting -> value, as `editing.changed_entry` takes them; `who` does it; `dry_run`, True
-        to see only whether it could be done. Raises `FlagError` where there is no such flag or it would be none, and
-        `FlagsUnavailable`.
+        Parameters: `changes`, setting -> value, as `editing.changed_entry` takes them; `who` does it; `new`, True to
+        write a flag that is not there yet; `dry_run`, True to see only whether it could be done.
+        Raises `FlagError` where there is no such flag or it would be none, and `FlagsUnavailable`.
         """
 
         def work(connection: Connection) -> bool:
             texts = _texts(connection)
-            if key not in texts:
-                raise FlagError(f"{self.name} has no flag {key}{did_you_mean(key, texts)}")
-            new = changed_entry(_entry(texts[key]), changes)
-            return self._replace(connection, texts, key, new, who, dry_run=dry_run)
+            refuse_if_other(key, texts, self.name, new=new)
+            entry = changed_entry({} if new else _entry(texts[key]), changes)
+            return self._replace(connection, texts, key, entry, who, dry_run=dry_run)
 
         return self._run(work)
 
     def put(self, key: str, definition: Mapping[str, Any] | None, who: str) -> bool:
         """Write a flag as a whole, or take it away (None). Returns and raises as `change` does."""
-        new = None if definition is None else dict(definition)
-        return self._run(lambda connection: self._replace(connection, _texts(connection), key, new, who))
+        entry = None if definition is None else dict(definition)
+        return self._run(lambda connection: self._replace(connection, _texts(connection), key, entry, who))
 
     def history(self, key: str | None = None) -> list[FlagAudit]:
         """The changes of one flag, or of all, the oldest first. Raises `FlagsUnavailable`."""
