@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from insula.boundaries import CheckUnavailable, crossings, policy_problems
+from insula.cli.flag_checks import check_flags
 from insula.cli.options import Config, Directory, Host, Json, Only, Port, Target, Topology, configured
 from insula.cli.output import FAILED, explained, print_json, say
 from insula.cli.target import find_system
@@ -85,12 +86,14 @@ def check(target: Target = None, config: Config = None, as_json: Json = False) -
     """Put the system together without starting it, and report every problem. Exit code 1 if there are any.
 
     A problem is what does not fit together, a migration that cannot be one, an import from one module's package past
-    another's contract, and a resilience policy at the top of a file that does not do what it looks like.
+    another's contract, and a resilience policy at the top of a file that does not do what it looks like. Feature flags
+    that have expired are listed, which is no problem yet.
     `insula doctor` compares with the files that are there.
 
     Example: insula check shop.system:shop
     """
-    system = find_system(target, load(config))
+    configuration = load(config)
+    system = find_system(target, configuration)
     problems, not_checked = list[str](), list[str]()
     assembly: Assembly | None = None
     try:
@@ -106,8 +109,11 @@ def check(target: Target = None, config: Config = None, as_json: Json = False) -
             problems += [str(crossing) for crossing in crossings(system)]
         except CheckUnavailable as error:
             not_checked.append(str(error))
+    flags = check_flags(configuration, SystemClock().now().date())
+    problems, not_checked = [*problems, *flags.problems], [*not_checked, *flags.not_checked]
     if as_json:
-        print_json({"system": system.name, **_summary(assembly), "problems": problems, "not_checked": not_checked})
+        found = {"problems": problems, "not_checked": not_checked, "expired_flags": flags.expired}
+        print_json({"system": system.name, **_summary(assembly), **found})
     elif problems:
         say("\n  - ".join([heading, *problems]), stderr=True)
     elif assembly is not None:
@@ -117,7 +123,7 @@ def check(target: Target = None, config: Config = None, as_json: Json = False) -
             f"{counts['events_heard']} events heard, {counts['routes']} routes. No problems."
         )
     if not as_json:
-        for note in not_checked:
+        for note in (*not_checked, *flags.expired):
             say(f"Note: {note}", stderr=True)
     if problems:
         raise SystemExit(FAILED)
