@@ -111,7 +111,7 @@ def test_explain_says_why(path: Path) -> None:
     assert (second["value"], second["reason"]) == ("d", "TARGETING_MATCH")
     assert second["because"].endswith("answers 'dark'")
     first, second = told("explain", "bob")
-    assert first["because"] == "bucket 95,621 of 100,000 under new-checkout; shares in turn: on 20,000"
+    assert first["because"] == "bucket 24,698 of 100,000 under new-checkout; shares in turn: on 20,000"
     assert second["because"] == "new-checkout must be on first, and is off"
     assert "because" in run("explain", "bob")
 

@@ -96,7 +96,8 @@ def test_declared_flags_are_known_with_owner_and_place() -> None:
 
 
 def test_a_key_that_is_declared_twice_in_different_ways_is_told() -> None:
-    first, second = NumberFlag("twice", default=1), NumberFlag("twice", default=2)
+    first = NumberFlag("twice", default=1)
+    second = NumberFlag("twice", default=2)
     (problem,) = (each for each in contradictions() if "twice" in each)
     assert problem == f"{second.place}: default=2, but 1 at {first.place}"
     del second

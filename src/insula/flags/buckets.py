@@ -1,6 +1,6 @@
 """Sticky percentages: a subject falls into the same bucket of a salt for ever, in every process and language.
 
-Source: MurmurHash3_x86_32 by Austin Appleby, seed 0, of the UTF-8 text "salt:subject".
+Source: MurmurHash3_x86_32 by Austin Appleby, of the subject in UTF-8, with that of the salt (seed 0) as seed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PARTS = 100_000
 """What a whole is divided into; a bucket is a number below it."""
 _HASHES = 1 << 32
 
-Hash = Callable[[bytes], int]
+Hash = Callable[[bytes, int], int]
 
 
 @cache
@@ -31,9 +31,14 @@ def murmur3() -> Hash:
     return cast("Hash", mmh3.mmh3_32_uintdigest)
 
 
+def seed_of(salt: str) -> int:
+    """The seed under which subjects are hashed."""
+    return murmur3()(salt.encode(), 0)
+
+
 def bucket_of(salt: str, subject: str) -> int:
     """The subject's bucket, 0 to 99,999. Raises UnicodeEncodeError for what is no text."""
-    return murmur3()(f"{salt}:{subject}".encode()) * PARTS // _HASHES
+    return murmur3()(subject.encode(), seed_of(salt)) * PARTS // _HASHES
 
 
 def hash_limit(parts: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from itertools import count
 
 
@@ -15,9 +15,9 @@ class Counters:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str | None], count[int]] = {}
 
-    def ticker(self, key: str, variant: str | None) -> Callable[[], int]:
-        """What counts one more, the same for every set of flags."""
-        return self._counts.setdefault((key, variant), count()).__next__
+    def of(self, key: str, variant: str | None) -> Iterator[int]:
+        """What counts one more with `next`, the same for every set of flags."""
+        return self._counts.setdefault((key, variant), count())
 
     def read(self) -> dict[str, dict[str | None, int]]:
         """Key -> variant -> how often, without what never came; None stands for the code's default."""

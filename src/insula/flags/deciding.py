@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Any
 
-from insula.flags.buckets import hash_limit, murmur3
+from insula.flags.buckets import hash_limit, murmur3, seed_of
 from insula.flags.counting import Counters
 from insula.flags.errors import FlagError
 from insula.flags.flag import ON, Flag, shares_of
@@ -72,34 +72,34 @@ class _Layers:
 
     def _outcome(self, variant: str | None, reason: Reason) -> Outcome:
         value = MISSING if variant is None else self._flag.variants[variant]
-        return Outcome(value, variant, reason, self._counters.ticker(self._key, variant))
+        return Outcome(value, variant, reason, self._counters.of(self._key, variant))
 
     def _split(self, shares: Mapping[str, int], rest: Outcome) -> Decide:
         """A rollout. Its limits are of hashes, so that no bucket has to be computed."""
-        prefix, hashed = f"{self._flag.salt or self._key}:", murmur3()
+        seed, hashed = seed_of(self._flag.salt or self._key), murmur3()
         limits = [hash_limit(parts) for parts in accumulate(shares.values())]
         outcomes = [self._outcome(variant, Reason.SPLIT) for variant in shares]
         if rest.variant is not None:
             rest = self._outcome(rest.variant, Reason.SPLIT)
         outcomes.append(rest)
         if len(limits) == 1:
-            (limit,), (first, rest) = limits, outcomes
-
-            def split_in_two(subject: Any, _context: dict[str, Any]) -> Outcome:
-                if subject.__class__ is not str or not subject:
-                    subject = subject_text(subject)
-                return first if hashed((prefix + subject).encode()) < limit else rest
-
-            return split_in_two
+            return _Halves(seed, limits[0], *outcomes)
 
         def split(subject: Any, _context: dict[str, Any]) -> Outcome:
-            return outcomes[bisect_right(limits, hashed((prefix + subject_text(subject)).encode()))]
+            return outcomes[bisect_right(limits, hashed(subject_text(subject).encode(), seed))]
 
         return split
 
     def _targeted(self, targeting: Targeting, split: Decide | None, default: Outcome) -> Decide:
         answers = self._answers(targeting, split, default)
         answer_of, about = targeting.rule.answer, targeting.about
+        halves = next((each for each in answers.values() if isinstance(each, _Halves)), None)
+        if halves is None:
+            seed = limit = 0
+            first = rest = default
+        else:
+            seed, limit, first, rest = halves.seed, halves.limit, halves.first, halves.rest
+            hashed = halves.hashed
 
         def otherwise(subject: Any, context: dict[str, Any]) -> Outcome:
             return self._of_another_answer(targeting, about(subject, context), default)(subject, context)
@@ -109,6 +109,8 @@ class _Layers:
                 found = answers[answer_of(context)]
             except Exception:  # no answer, or one that has to be looked at: there it is seen again
                 found = otherwise
+            if found is halves and subject.__class__ is str and subject:  # as `_Halves` does, without calling it
+                return first if hashed(subject.encode(), seed) < limit else rest
             return found if found.__class__ is Outcome else found(subject, context)  # type: ignore[operator]
 
         if not targeting.names_subject:
@@ -181,6 +183,20 @@ class _Layers:
             return within(subject, context)
 
         return after
+
+
+class _Halves:
+    """A rollout of one variant. Parameters: `limit`, below which hashes get the first; the others get the rest."""
+
+    __slots__ = ("first", "hashed", "limit", "rest", "seed")
+
+    def __init__(self, seed: int, limit: int, first: Outcome, rest: Outcome) -> None:
+        self.seed, self.limit, self.first, self.rest = seed, limit, first, rest
+        self.hashed = murmur3()
+
+    def __call__(self, subject: Any, _context: dict[str, Any]) -> Outcome:
+        hashed = self.hashed(subject_text(subject).encode(), self.seed)
+        return self.first if hashed < self.limit else self.rest
 
 
 class _Always:

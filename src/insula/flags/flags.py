@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -153,7 +154,7 @@ class Flags:
             outcome = self.deciders[key](subject, context)
         except Exception as error:
             return self._undecided(key, error)
-        outcome.tick()
+        next(outcome.counter)
         return outcome
 
     def _undecided(self, key: str, error: Exception) -> Outcome:
@@ -167,11 +168,12 @@ class Flags:
                 code, message = self._unready, self._trouble or f"{self.source.name} has not been read yet"
             else:
                 code, message = ErrorCode.FLAG_NOT_FOUND, f"{self.source.name} has no flag {key}"
-            tick = self._counters.ticker(key, None) if known else _uncounted
+            # Flags that nobody knows are not counted: their names may come from anywhere, and would never end.
+            counter = self._counters.of(key, None) if known else count()
         except Exception as unusable:  # a key that is none, and a message that cannot be made
-            code, message, tick = ErrorCode.GENERAL, type(unusable).__name__, _uncounted
-        tick()
-        return Outcome(MISSING, None, Reason.ERROR, tick, code, message)
+            code, message, counter = ErrorCode.GENERAL, type(unusable).__name__, count()
+        next(counter)
+        return Outcome(MISSING, None, Reason.ERROR, counter, code, message)
 
     @property
     def flags(self) -> FlagSet:
@@ -324,10 +326,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _uncounted() -> None:
-    """Flags that nobody knows are not counted: their names may come from anywhere, and would never end."""
 
 
 def _source_of(source: FlagSource | Path | dict[str, Any] | None) -> FlagSource:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -48,20 +48,20 @@ class ErrorCode(StrEnum):
 class Outcome:
     """What a flag comes to, ready beforehand: one for each variant and reason.
 
-    Parameters: `variant`, None where the code's default is taken; `tick` counts it. `forms` is for whoever shows
-    outcomes in a form of their own, and makes each but once.
+    Parameters: `variant`, None where the code's default is taken; `counter` counts it, with `next`. `forms` is for
+    whoever shows outcomes in a form of their own, and makes each but once.
     """
 
-    __slots__ = ("code", "forms", "message", "reason", "tick", "value", "variant")
+    __slots__ = ("code", "counter", "forms", "message", "reason", "value", "variant")
 
     def __init__(
-        self, value: Any, variant: str | None, reason: Reason, tick: Callable[[], object],
+        self, value: Any, variant: str | None, reason: Reason, counter: Iterator[int],
         code: ErrorCode | None = None, message: str = "",
     ) -> None:  # fmt: skip
         self.value = value
         self.variant = variant
         self.reason = reason
-        self.tick = tick
+        self.counter = counter
         self.code = code
         self.message = message
         self.forms: dict[Any, Any] = {}

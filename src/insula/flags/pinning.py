@@ -26,7 +26,10 @@ class Pinnable(Protocol):
 
 
 pins: ContextVar[Mapping[str, Any] | None] = ContextVar("insula_pinned_flags", default=None)
-"""Key -> value; None while nothing is pinned, which is quickly seen."""
+"""Key -> value; None where nothing is pinned."""
+
+pinned_before: list[bool] = []
+"""Not empty as soon as anything was pinned in this process: until then nobody has to look at `pins`."""
 
 
 @contextmanager
@@ -43,6 +46,7 @@ def override(flag: Pinnable | str, value: Any) -> Iterator[None]:
             value = fitted(value, flag.kind)
         except Unfit:
             raise FlagError(f"flag {key} is a {flag.kind}, and can never be {value!r}") from None
+    pinned_before[:] = [True]
     token = pins.set({**(pins.get() or {}), key: value})
     try:
         yield

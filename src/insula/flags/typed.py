@@ -13,7 +13,7 @@ from insula.flags.errors import FlagError
 from insula.flags.flags import Flags
 from insula.flags.kinds import Kind, Unfit, fitted
 from insula.flags.outcome import Details
-from insula.flags.pinning import pins
+from insula.flags.pinning import pinned_before, pins
 from insula.kernel.context import process_state
 from insula.modules.declaration import Place
 
@@ -81,16 +81,14 @@ class BooleanFlag(DeclaredFlag[bool]):
 
         Parameters: `subject`, whose buckets and allow-lists count; by name, what targeting may ask for.
         """
-        flags = process_state.get().get(Flags)
-        if flags is None or pins.get() is not None:
-            return self._details(subject, context).value is True
-        if flags.watched and flags.monotonic() >= flags.look_at:
-            flags.renew()
-        try:  # what `Flags.decide` does, without the price of calling it: this stands in inner loops
+        try:  # what `Flags.details` does, without the price of calling it: this stands in inner loops
+            flags = process_state.get()[Flags]
+            if (pinned_before and pins.get() is not None) or (flags.watched and flags.monotonic() >= flags.look_at):
+                return self._details(subject, context).value is True
             outcome = flags.deciders[self.key](subject, context)
         except Exception:
             return self._details(subject, context).value is True
-        outcome.tick()
+        next(outcome.counter)
         value = outcome.value
         return value if value.__class__ is bool else self._default
 
