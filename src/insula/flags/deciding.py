@@ -93,6 +93,11 @@ class _Layers:
     def _targeted(self, targeting: Targeting, split: Decide | None, default: Outcome) -> Decide:
         answers = self._answers(targeting, split, default)
         answer_of, about = targeting.rule.answer, targeting.about
+
+        def otherwise(subject: Any, context: dict[str, Any]) -> Outcome:
+            return self._of_another_answer(targeting, about(subject, context), default)(subject, context)
+
+        when_true = answers.get(True, otherwise)
         halves = next((each for each in answers.values() if isinstance(each, _Halves)), None)
         if halves is None:
             seed = limit = 0
@@ -101,12 +106,10 @@ class _Layers:
             seed, limit, first, rest = halves.seed, halves.limit, halves.first, halves.rest
             hashed = halves.hashed
 
-        def otherwise(subject: Any, context: dict[str, Any]) -> Outcome:
-            return self._of_another_answer(targeting, about(subject, context), default)(subject, context)
-
         def targeted(subject: Any, context: dict[str, Any]) -> Outcome:
             try:
-                found = answers[answer_of(context)]
+                answer = answer_of(context)
+                found = when_true if answer is True else answers[answer]
             except Exception:  # no answer, or one that has to be looked at: there it is seen again
                 found = otherwise
             if found is halves and subject.__class__ is str and subject:  # as `_Halves` does, without calling it
