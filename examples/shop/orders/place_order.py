@@ -9,6 +9,7 @@ from shop.kernel import CustomerId, OrderId
 from shop.orders.contract import InvalidOrder, Line, OrderPlaced, PlaceOrder, UnknownCustomer
 from shop.orders.domain import Order
 from shop.orders.module import orders
+from shop.orders.pricing import lines_for
 from shop.orders.records import add_order
 
 MOST_LINES = 100
@@ -28,7 +29,7 @@ async def place_order(command: PlaceOrder, ask: Ask, context: Context, clock: Cl
     order = Order.place(
         OrderId(context.new_id()),
         customer_id=customer.customer_id,
-        lines=command.lines,
+        lines=lines_for(customer.customer_id, command.lines),
         prices=prices,
         ship_to=command.ship_to or customer.address,
         placed_at=clock.now(),

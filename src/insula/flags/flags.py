@@ -22,7 +22,8 @@ from insula.flags.kinds import Kind, Unfit, fitted, own_copy
 from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
 from insula.flags.pinning import pins
 from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource
-from insula.kernel.clock import Clock, SystemClock
+from insula.kernel.clock import Clock
+from insula.kernel.context import clock_of_process
 
 _log = logging.getLogger("insula.flags")
 
@@ -85,7 +86,7 @@ class Flags:
         self.check_seconds = check_seconds
         self._stale_seconds = stale_seconds
         self._kept = None if kept is None else Kept(kept)
-        self._clock: Clock = clock or SystemClock()
+        self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
         self._counters = Counters()
         self._listeners: tuple[Listener, ...] = ()
