@@ -120,6 +120,8 @@ def flags_status() -> list[FlagsStatus]:
     flags = current()
     if isinstance(flags.source, MemorySource):
         return []
+    if flags.watched:
+        flags.renew()  # nobody may have asked for a while
     state = flags.state
     age = state.age_seconds if state.read_at is not None else None
     counts = {

@@ -49,6 +49,23 @@ def test_flags_are_there_when_it_has_started_and_renewed_from_then_on(source: Co
     assert source.reads.empty()
 
 
+def test_a_source_that_lets_us_hang_holds_nobody_up(source: Counting) -> None:
+    class Silent(Counting):
+        answers = threading.Event()
+
+        def read(self) -> Content:
+            self.answers.wait(10)
+            return super().read()
+
+    silent = Silent()
+    poller = FlagPoller(Flags(silent))
+    poller.start(wait_seconds=0.01)
+    assert poller.flags.unready is not None
+    silent.answers.set()
+    assert silent.reads.get(timeout=10) == 1
+    poller.stop()
+
+
 def test_it_may_be_stopped_before_it_began_and_twice(source: Counting) -> None:
     poller = FlagPoller(Flags(source))
     poller.stop()

@@ -24,13 +24,14 @@ class FlagPoller:
         self._clock: Clock = clock or SystemClock()
         self._running: _Run | None = None
 
-    def start(self) -> None:
-        """Renew once, here and now, and then on the thread. Where the source does not answer, that is in `state`."""
-        self.flags.renew()
+    def start(self, *, wait_seconds: float = 10.0) -> None:
+        """Begin, and wait until the flags were read once, but no longer than that: a source may let us hang."""
         self.begin()
+        if self._running is not None:
+            self._running.was_read.wait(wait_seconds)
 
     def begin(self) -> None:
-        """Renew on the thread alone, after the first pause."""
+        """Begin without waiting."""
         self._running = _Run(self.flags, self._every_seconds, self._clock)
         self._running.start()
         _RUNNING.add(self)
@@ -54,16 +55,17 @@ class _Run(threading.Thread):
     def __init__(self, flags: Flags, every_seconds: float, clock: Clock) -> None:
         super().__init__(name="insula-flags", daemon=True)
         self._flags, self._every_seconds, self._clock = flags, every_seconds, clock
+        self.was_read = threading.Event()
         self._wake = threading.Event()
         self._ends = False
 
     def run(self) -> None:
-        while True:
-            self._clock.block(self._every_seconds, self._wake)
-            self._wake.clear()  # a clock may have set it at the end of the pause
-            if self._ends:
-                return
+        while not self._ends:
             self._flags.renew()
+            self.was_read.set()
+            self._clock.block(self._every_seconds, self._wake)
+            if not self._ends:
+                self._wake.clear()  # a clock may have set it at the end of the pause
 
     def end(self) -> None:
         self._ends = True
