@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from insula import Module, System
 from insula.adapters.http.flag_poll import HttpFlags
 from insula.adapters.sql.flag_table import FlagTable
-from insula.flags import BooleanFlag, FileSource, current
+from insula.flags import BooleanFlag, Content, FileSource, FlagError, current
+from insula.flags.editing import edited
 from insula.kernel.context import process_state
 from insula.kernel.errors import ConfigurationError
+from insula.runtime import flagging
 from insula.runtime.admin import status_of
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration, FlagSettings, load
@@ -89,6 +92,22 @@ def test_a_database_is_polled_and_what_was_good_is_kept(tmp_path: Path) -> None:
         assert (status.flags, status.age_seconds, status.stale) == (1, None, True)
         assert "no such table" in status.trouble
         assert status.counts == {"new-checkout": {"on": 1}}
+
+
+def test_a_file_that_somebody_changes_meanwhile_is_left_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "flags.toml"
+    file.write_text("[flags.new-checkout]\n")
+
+    def edited_slowly(*arguments: Any, **named: Any) -> Content:
+        file.write_text("[flags.new-checkout]\nrollout = 5\n")
+        return edited(*arguments, **named)
+
+    monkeypatch.setattr(flagging, "edited", edited_slowly)
+    with pytest.raises(FlagError, match="changed by somebody else meanwhile"):
+        change_flag(FlagSettings(source=str(file)), "new-checkout", {"killed": True}, "ann")
+    assert file.read_text() == "[flags.new-checkout]\nrollout = 5\n"
 
 
 async def test_the_status_of_a_process_shows_its_flags(tmp_path: Path) -> None:

@@ -160,9 +160,8 @@ class _Layers:
         return timed
 
     def _allowing(self, within: Decide) -> Decide:
-        allowed = {
-            subject: self._outcome(variant, Reason.TARGETING_MATCH) for subject, variant in self._flag.allowed.items()
-        }
+        outcomes = {variant: self._outcome(variant, Reason.TARGETING_MATCH) for variant in self._flag.variants}
+        allowed = {subject: outcomes[variant] for subject, variant in self._flag.allowed.items()}
 
         def allowing(subject: Any, context: dict[str, Any]) -> Outcome:
             if subject.__class__ is not str and subject is not None:

@@ -123,7 +123,7 @@ def flags_status() -> list[FlagsStatus]:
     if flags.watched:
         flags.renew()  # nobody may have asked for a while
     state = flags.state
-    age = state.age_seconds if state.read_at is not None else None
+    age = round(state.age_seconds, 1) if state.read_at is not None else None
     counts = {
         key: {variant or "the code's default": times for variant, times in variants.items()}
         for key, variants in flags.counts.items()
@@ -151,6 +151,8 @@ def change_flag(
     before = _NO_FLAGS[source.path.suffix] if begins else source.read()
     after = edited(before, key, changes, source.name, new=new)
     if after != before and not dry_run:
+        if not begins and source.read() != before:
+            raise FlagError(f"{source.path} was changed by somebody else meanwhile; look at it, and do it again")
         try:
             replace_file(source.path, after.text)
         except OSError as error:
