@@ -101,6 +101,7 @@ class Scenario:
         self.options: FlagEvaluationOptions | None = None
         self.hook = RecordingHook()
         self.levels: dict[str, dict[str, Any]] = {}
+        self.precedence: list[str] = []
         self.merged: dict[str, Any] = {}
         self.flag: tuple[str, str, Any] = ("", "", None)
         self.details: FlagEvaluationDetails[Any] = FlagEvaluationDetails("", None)
@@ -172,13 +173,12 @@ def _(scenario: Scenario, key: str, value: str, level: str) -> None:
 
 @step(r"A table with levels of increasing precedence")
 def _(scenario: Scenario, table: list[list[str]]) -> None:
-    scenario.precedence = [row[0] for row in table]  # type: ignore[attr-defined]
+    scenario.precedence = [row[0] for row in table]
 
 
 @step(r'Context entries for each level from API level down to the "(.*)" level, with key "(.*)" and value "(.*)"')
 def _(scenario: Scenario, last: str, key: str, value: str) -> None:
-    precedence: list[str] = scenario.precedence  # type: ignore[attr-defined]
-    for level in precedence[: precedence.index(last) + 1]:
+    for level in scenario.precedence[: scenario.precedence.index(last) + 1]:
         scenario.levels[level] = {key: level}
     assert value == last
 
