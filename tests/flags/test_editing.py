@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insula.flags import Content, FlagError
-from insula.flags.editing import REMOVED, as_toml, edited
+from insula.flags.editing import REMOVED, edited
+from insula.flags.toml_text import as_toml
 
 FILE = """\
 # The shop's flags.

@@ -14,7 +14,7 @@ from insula.flags.explaining import explained
 from insula.testing import VirtualClock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-NOW_IS = "2030-01-01T00:00:00+00:00"
+TODAY, MARCH = "2030-01-01T00:00:00+00:00", "2030-03-01T00:00:00+00:00"
 FLAGS: dict[str, Any] = {
     "static": {"default": "on"},
     "unset": {"variants": {"a": 1}},
@@ -44,8 +44,8 @@ def because(key: str, **context: Any) -> str:
         ("unset", "nothing speaks for another variant"),
         ("disabled", "it is disabled: the code's default holds"),
         ("killed", "it is killed"),
-        ("later", f"it is on from 2030-02-01T00:00:00+00:00 until 2030-03-01T00:00:00+00:00 only, and now it is {NOW_IS}"),
-        ("over", f"it is on until 2029-12-31T00:00:00+00:00 only, and now it is {NOW_IS}"),
+        ("later", f"it is on from 2030-02-01T00:00:00+00:00 until {MARCH} only, and now it is {TODAY}"),
+        ("over", f"it is on until 2029-12-31T00:00:00+00:00 only, and now it is {TODAY}"),
         ("allowed", "ann is on the allow-list of on"),
         ("split", f"bucket {bucket_of('wave', 'ann'):,} of 100,000 under wave; shares in turn: on 50,000"),
         ("targeted", "targeting country == \"DE\" ? \"on\" : \"\" answers 'on'"),

@@ -4,11 +4,12 @@ from insula.flags.buckets import bucket_of
 from insula.flags.current import current, use
 from insula.flags.errors import FlagError, FlagsRefused, FlagsUnavailable
 from insula.flags.flag import Flag
-from insula.flags.flags import Flags, FlagsChange, FlagsState
+from insula.flags.flags import Flags
 from insula.flags.flagset import FlagSet
 from insula.flags.outcome import Details, ErrorCode, Reason
 from insula.flags.pinning import override
 from insula.flags.sources import Content, FileSource, FlagSource, MemorySource
+from insula.flags.standing import FlagsChange, FlagsState
 from insula.flags.typed import BooleanFlag, NumberFlag, ObjectFlag, StringFlag
 
 __all__ = [

@@ -6,7 +6,6 @@ import logging
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -22,39 +21,11 @@ from insula.flags.kinds import Kind, Unfit, fitted, own_copy
 from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
 from insula.flags.pinning import pins
 from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource
+from insula.flags.standing import FlagsChange, FlagsState
 from insula.kernel.clock import Clock
 from insula.kernel.context import clock_of_process
 
 _log = logging.getLogger("insula.flags")
-
-
-@dataclass(frozen=True, slots=True)
-class FlagsChange:
-    """What listeners are told: `keys` that came, went or are other ones; whether the flags are `stale` now, and why."""
-
-    version: str
-    keys: tuple[str, ...] = ()
-    stale: bool = False
-    trouble: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FlagsState:
-    """How the flags stand.
-
-    `read_at`, when the source last said that these are its flags, None if it never has; `age_seconds` since then;
-    `stale` where that is too long ago; `trouble`, why the source as it is now is not used; `from_kept`, whether they
-    are those that were kept on disk.
-    """
-
-    source: str
-    version: str
-    flags: int
-    read_at: datetime | None
-    age_seconds: float
-    stale: bool
-    trouble: str
-    from_kept: bool
 
 
 Listener = Callable[[FlagsChange], object]

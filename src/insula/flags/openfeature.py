@@ -20,10 +20,11 @@ from openfeature.provider import AbstractProvider, Metadata
 
 from insula.flags.current import current
 from insula.flags.deciding import MISSING
-from insula.flags.flags import Flags, FlagsChange
+from insula.flags.flags import Flags
 from insula.flags.kinds import Kind, Unfit, fitted
 from insula.flags.outcome import Details, ErrorCode, Outcome, Reason
 from insula.flags.pinning import pins
+from insula.flags.standing import FlagsChange
 
 _NOBODY = EvaluationContext()
 _CONTAINERS = (dict, list)
