@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.page import Areas, read_area, rewrite
 
-AREAS = ("log", "messages", "resilience", "streams", "rules", "http", "start", "simulation", "scale")
+AREAS = ("log", "messages", "resilience", "streams", "rules", "flags", "http", "start", "simulation", "scale")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ PACKAGES = (
     *("msgspec", "SQLAlchemy", "starlette", "uvicorn", "uvloop", "httptools"),
     *("eventsourcing", "fastapi", "faststream", "pydantic"),
     *("anyio", "culsans", "janus"),
+    *("growthbook", "openfeature-sdk"),
 )
 
 

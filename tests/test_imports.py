@@ -29,6 +29,10 @@ ALLOWED: dict[str, set[str]] = {
     "insula.messages": MSGSPEC,
     "insula.modules": MSGSPEC,
     "insula.resilience": set(),
+    "insula.flags": MSGSPEC | {"re2"},
+    "insula.flags.openfeature": MSGSPEC | {"re2", "openfeature"},
+    "insula.adapters.sql.flag_table": MSGSPEC | SQLALCHEMY | {"re2"},
+    "insula.adapters.http.flag_poll": MSGSPEC | {"re2"},
     "insula.streams": set(),
     "insula.store.unit_of_work": MSGSPEC | SQLALCHEMY,
     "insula.messaging.bus": MSGSPEC | SQLALCHEMY,
@@ -67,7 +71,7 @@ def test_importing_one_capability_loads_no_unrelated_dependency(module: str) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["insula", "insula.kernel", "insula.messages", "insula.modules", "insula.resilience"]
+    "module", ["insula", "insula.kernel", "insula.messages", "insula.modules", "insula.resilience", "insula.flags"]
 )
 def test_the_low_floors_start_no_event_loop_machinery(module: str) -> None:
     assert not loaded_by(module) & {"asyncio", "ssl", "socket", "sqlite3", "multiprocessing", "concurrent"}

@@ -10,6 +10,7 @@ from shop.orders.contract import InvalidOrder, Line, OrderPlaced, PlaceOrder, Un
 from shop.orders.discount import Loyalty
 from shop.orders.domain import Order
 from shop.orders.module import orders
+from shop.orders.pricing import lines_for
 from shop.orders.records import add_order
 
 MOST_LINES = 100
@@ -31,7 +32,7 @@ async def place_order(
     order = Order.place(
         OrderId(context.new_id()),
         customer_id=customer.customer_id,
-        lines=command.lines,
+        lines=lines_for(customer.customer_id, command.lines),
         prices=prices,
         ship_to=command.ship_to or customer.address,
         placed_at=clock.now(),

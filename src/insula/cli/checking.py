@@ -20,9 +20,11 @@ from insula.boundaries import (
     territories,
     write_baseline,
 )
+from insula.cli.flag_checks import check_flags
 from insula.cli.options import Config, Json, Target
 from insula.cli.output import FAILED, explained, print_json, say
 from insula.cli.target import find_system
+from insula.kernel.clock import SystemClock
 from insula.kernel.errors import AssemblyError, ConfigurationError
 from insula.modules import Assembly, System
 from insula.runtime.configuration import Boundaries, Configuration, load
@@ -42,6 +44,7 @@ class _Findings:
         self.heading = f"{name}: does not hold together"
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.expired: list[str] = []
         self.known = 0
         self.summary: dict[str, Any] = {}
 
@@ -54,7 +57,8 @@ def check(
     """Put the system together without starting it, and report every problem. Exit code 1 if there are any.
 
     A problem is what does not fit together, a migration that cannot be one, an import from one module's package past
-    another's contract, and a resilience policy at the top of a file that does not do what it looks like.
+    another's contract, and a resilience policy at the top of a file that does not do what it looks like. Feature flags
+    that have expired are listed, which is no problem yet.
     `insula doctor` compares with the files that are there.
 
     Code without a System is checked for its imports alone: its modules and their packages stand in
@@ -79,6 +83,10 @@ def check(
         file = Path(settings.baseline) if settings.baseline else _BASELINE
         imports = _ratcheted(found, imports, file, update=update_baseline)
     found.problems += [str(crossing) for crossing in imports or ()]
+    flags = check_flags(configuration, SystemClock().now().date())
+    found.problems += flags.problems
+    found.notes += flags.not_checked
+    found.expired += flags.expired
     _tell(found, as_json=as_json)
 
 
@@ -136,7 +144,7 @@ def _ratcheted(found: _Findings, imports: Sequence[Crossing], file: Path, *, upd
 def _tell(found: _Findings, *, as_json: bool) -> None:
     if as_json:
         summary = {"system": found.name, **found.summary, "problems": found.problems, "not_checked": found.notes}
-        print_json({**summary, "known_crossings": found.known})
+        print_json({**summary, "expired_flags": found.expired, "known_crossings": found.known})
     elif found.problems:
         say("\n  - ".join([found.heading, *found.problems]), stderr=True)
     else:
@@ -147,7 +155,7 @@ def _tell(found: _Findings, *, as_json: bool) -> None:
             counts.append(f"{_imports(found.known, 'known ')} past contracts")
         say(f"{found.name}: {', '.join(counts)}. No problems.")
     if not as_json:
-        for note in found.notes:
+        for note in (*found.notes, *found.expired):
             say(f"Note: {note}", stderr=True)
     if found.problems:
         raise SystemExit(FAILED)

@@ -25,6 +25,7 @@ from insula.runtime.wiring import assembled, migration_problems
 _MODULE_COLUMNS = ("module", "log", "parked", "dead", "delayed", "handled")
 _MISSING_COLUMNS = ("source", "subscriber", "position", "missing")
 _OPEN_COLUMNS = ("module", "unnumbered", "oldest_transaction", "oldest_transaction_seconds")
+_FLAGS_COLUMNS = ("source", "version", "flags", "age_seconds", "stale", "trouble")
 _LONG_SECONDS = 10.0
 _RELAY_COLUMNS = ("source", "subscriber", "position", "head", "waiting")
 
@@ -62,6 +63,8 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
     if missing:
         show("Partitions that miss something", _MISSING_COLUMNS, _cells(missing, _MISSING_COLUMNS), as_json=False)
     show_open_transactions(found["modules"])
+    if found["flags"]:
+        show("Flags", _FLAGS_COLUMNS, _cells(found["flags"], _FLAGS_COLUMNS), as_json=False)
 
 
 def show_open_transactions(modules: list[dict[str, Any]]) -> None:
@@ -83,7 +86,7 @@ def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:
             for process, said in told
             for each in said[part]
         ]
-        for part in ("modules", "relays", "publishers", "subscribers")
+        for part in ("modules", "relays", "publishers", "subscribers", "flags")
     }
     return {"system": told[0][1]["system"], "ready": all(said["ready"] for _, said in told), **lists}
 

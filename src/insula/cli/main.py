@@ -11,6 +11,7 @@ from insula.cli import (
     checking,
     developing,
     extracting,
+    flagging,
     inspecting,
     letters,
     provisioning,
@@ -56,6 +57,7 @@ application.command()(tracing.trace)
 application.add_typer(simulating.simulate, name="simulate")
 application.add_typer(tracing.events, name="events")
 application.add_typer(letters.letters, name="dead-letters")
+application.add_typer(flagging.flags, name="flags")
 application.add_typer(extracting.module, name="module")
 application.add_typer(scaffolding.new, name="new")
 

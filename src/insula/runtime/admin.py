@@ -14,6 +14,7 @@ from insula.kernel.errors import InsulaError
 from insula.messaging.epoch import in_log
 from insula.messaging.receiver import Receiver
 from insula.runtime.application import Application
+from insula.runtime.flagging import FlagsStatus, flags_status
 from insula.store.database import ParkedState
 from insula.store.log import Lag
 
@@ -77,6 +78,7 @@ class Status(msgspec.Struct, frozen=True):
     moves_messages: bool = True
     shares: list[int] = []
     """The shares of what the broker brings that this process moves."""
+    flags: list[FlagsStatus] = []
 
 
 async def status_of(application: Application) -> Status:
@@ -100,7 +102,7 @@ async def status_of(application: Application) -> Status:
             publishers.append(PublisherStatus(each.source, each.position, head, await each.waiting()))
     return Status(
         application.system.name, application.ready, modules, relays, publishers, _reading(application),
-        moves_messages=application.moves_messages, shares=list(application.movement.shares),
+        moves_messages=application.moves_messages, shares=list(application.movement.shares), flags=flags_status(),
     )  # fmt: skip
 
 

@@ -141,6 +141,20 @@ class Boundaries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modules: dict[str, str | Package] = {}
 
 
+class FlagSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where flags come from: `source`, a file of TOML or JSON, a URL, or a database; empty: the code's defaults.
+
+    It is looked at every `check_seconds`; flags that it does not confirm for `stale_seconds` are stale. The last good
+    ones are in the file `kept` (default "flags.kept" in the store's directory). `token_file` is for a URL.
+    """
+
+    source: str = ""
+    check_seconds: _Positive = 5.0
+    stale_seconds: _Positive = 60.0
+    kept: str = ""
+    token_file: str = ""
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured. `system` is what the command line is about by default."""
 
@@ -150,6 +164,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Store = Store()
     relay: Relay = Relay()
     boundaries: Boundaries = Boundaries()
+    flags: FlagSettings = FlagSettings()
     topology: dict[str, Topology] = {}
 
 

@@ -21,6 +21,7 @@ from insula.runtime import presence
 from insula.runtime.admin import Admin
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration
+from insula.runtime.flagging import flags_of_process
 from insula.runtime.part import Part
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ async def serve_system(
     check_address(configuration.http.host, configuration.http.port)  # before any file is migrated
     stopping = asyncio.Event()
     _handle_signals(stopping, announce)
+    with flags_of_process(configuration):
+        await _serve(system, configuration, part, stopping, announce)
+
+
+async def _serve(
+    system: System, configuration: Configuration, part: Part | None, stopping: asyncio.Event,
+    announce: Callable[[str], None],
+) -> None:  # fmt: skip
     async with _application(system, configuration, part) as application:
         token = f"{application.randomness.bits(_TOKEN_BITS):064x}"
         face = http_face(application, token, stopping, part.call_token or None if part is not None else None)

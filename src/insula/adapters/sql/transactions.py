@@ -35,7 +35,7 @@ class SqlTransactions:
         self._engine: Engine | None = None
         self._async_engine: AsyncEngine | None = None
         try:
-            url = _with_driver(make_url(address))
+            url = with_driver(make_url(address))
             self.address = url.set(query={}).render_as_string(hide_password=True)
             if url.get_dialect().is_async:
                 from sqlalchemy.ext.asyncio import create_async_engine
@@ -65,10 +65,10 @@ class SqlTransactions:
                         return await connection.run_sync(work)
                 return await self._in_thread(work)
         except DBAPIError as error:
-            raise Unavailable(f"{self.address}: {_first_line(error.orig or error)}") from error
+            raise Unavailable(f"{self.address}: {first_line(error.orig or error)}") from error
         except Exception as error:
             if isinstance(error, OSError) or type(error).__module__.startswith("asyncpg"):  # while it connects
-                raise Unavailable(f"{self.address}: {_first_line(error)}") from error
+                raise Unavailable(f"{self.address}: {first_line(error)}") from error
             raise
 
     async def _in_thread(self, work: Callable[[Connection], Value]) -> Value:
@@ -94,7 +94,8 @@ class SqlTransactions:
         self._thread.shutdown()
 
 
-def _with_driver(url: URL) -> URL:
+def with_driver(url: URL) -> URL:
+    """The address with a driver that is installed, where it names none. Raises ConfigurationError."""
     if url.drivername != "postgresql":
         return url
     driver = next((each for each in _POSTGRES_DRIVERS if importlib.util.find_spec(each) is not None), None)
@@ -103,5 +104,6 @@ def _with_driver(url: URL) -> URL:
     return url.set(drivername=f"postgresql+{driver}")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without what drivers add to it."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

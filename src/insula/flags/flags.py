@@ -1,0 +1,326 @@
+"""The port through which flags are asked for: always an answer, whatever file, network and context are like."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from weakref import WeakSet
+
+from insula.flags.counting import Counters
+from insula.flags.deciding import MISSING, Compiler, Decide
+from insula.flags.errors import FlagError, FlagsRefused, FlagsUnavailable
+from insula.flags.flagset import FlagSet
+from insula.flags.kinds import Kind, Unfit, fitted, own_copy
+from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
+from insula.flags.pinning import pins
+from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource
+from insula.flags.standing import FlagsChange, FlagsState
+from insula.kernel.clock import Clock
+from insula.kernel.context import clock_of_process
+
+_log = logging.getLogger("insula.flags")
+
+
+Listener = Callable[[FlagsChange], object]
+
+
+class Flags:
+    """Flags from one source, renewed while they are used. Asking never raises, and neither does making one.
+
+    A good content takes the place of the last at once and as a whole. A bad one, or none, does not: the last good one
+    stays, `state.trouble` says why, and it is logged once. Nothing is locked, so threads and forks may use it.
+
+    Parameters: `source`, or a path, or flags in the shape of a file; `check_seconds`, how long what was read counts
+    without another look (default 5); `stale_seconds` after which flags that the source does not confirm are stale
+    (default 60); `kept`, a file for the last good content, with which a process begins where the source is of no use.
+    """
+
+    def __init__(
+        self,
+        source: FlagSource | Path | dict[str, Any] | None = None,
+        *,
+        check_seconds: float = 5.0,
+        stale_seconds: float = 60.0,
+        kept: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not check_seconds >= 0 or not stale_seconds >= 0:
+            raise FlagError(f"Flags(check_seconds={check_seconds}, stale_seconds={stale_seconds}): give 0 or more")
+        self.source = _source_of(source)
+        self.check_seconds = check_seconds
+        self._stale_seconds = stale_seconds
+        self._kept = None if kept is None else Kept(kept)
+        self._clock: Clock = clock or clock_of_process()
+        self.monotonic = self._clock.monotonic
+        self._counters = Counters()
+        self._listeners: tuple[Listener, ...] = ()
+        self.deciders: Mapping[str, Decide] = {}
+        """Key -> the flag as a function, which may raise; replaced when the flags change."""
+        self._flags = FlagSet({})
+        self._content: Content | None = None
+        self._trouble = ""
+        self._unready = ErrorCode.PROVIDER_NOT_READY
+        self._read_at: tuple[float, datetime] | None = None
+        self._from_kept = False
+        self._told_stale = False
+        # Memory changes only when its owner says so, and others that wait are renewed by a poller.
+        self.watched = not self.source.waits and not isinstance(self.source, MemorySource)
+        self.look_at = math.inf
+        _ALL.add(self)
+        if self.source.waits:
+            self._begin_with_kept()
+        else:
+            self.renew()
+
+    def is_on(self, key: str, subject: Any = None, context: Mapping[str, Any] | None = None) -> bool:
+        """Whether a boolean flag is on. Without an answer it is not."""
+        return self.details(key, False, "boolean", subject, context).value is True
+
+    def value(self, key: str, default: Any, subject: Any = None, context: Mapping[str, Any] | None = None) -> Any:
+        """A flag's value, of whatever type it is. Parameters: as for `details`."""
+        return self.details(key, default, None, subject, context).value
+
+    def details(
+        self,
+        key: str,
+        default: Any,
+        kind: Kind | None = None,
+        subject: Any = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Details:
+        """A flag's value with variant, reason and error code; it never raises.
+
+        Parameters: `default`, what is taken where there is no answer; `kind`, the type that it must have (default:
+        any); `subject`, whose buckets and allow-lists count; `context`, what targeting may ask for.
+        """
+        try:
+            pinned = pins.get()
+            if pinned is not None and key in pinned:
+                return Details(key, _in_kind(pinned[key], kind), None, Reason.OVERRIDE)
+            outcome = self.decide(key, subject, dict(context) if context else {})
+            if outcome.value is MISSING:
+                return Details(key, default, None, outcome.reason, outcome.code, outcome.message, self.metadata(key))
+            value = _in_kind(outcome.value, kind)
+            return Details(key, value, outcome.variant, outcome.reason, metadata=self.metadata(key))
+        except Unfit:
+            message = f"flag {key} is no {kind}"
+            return Details(key, default, None, Reason.ERROR, ErrorCode.TYPE_MISMATCH, message, self.metadata(key))
+        except Exception as error:  # a key or context that cannot even be looked at
+            return Details(key, default, None, Reason.ERROR, ErrorCode.GENERAL, _shown(error))
+
+    def decide(self, key: str, subject: Any, context: dict[str, Any]) -> Outcome:
+        """What a flag comes to, counted; for whoever needs neither defaults nor types looked at. It never raises.
+
+        Parameters: `context`, as a dict of the caller's, which is left as it is.
+        """
+        if self.watched and self.monotonic() >= self.look_at:
+            self.renew()
+        try:
+            outcome = self.deciders[key](subject, context)
+        except Exception as error:
+            return self._undecided(key, error)
+        next(outcome.counter)
+        return outcome
+
+    def _undecided(self, key: str, error: Exception) -> Outcome:
+        try:
+            known = key in self.deciders
+            if known and isinstance(error, NoOutcome):
+                code, message = error.code, str(error)
+            elif known:
+                code, message = ErrorCode.INVALID_CONTEXT, f"flag {key}: {_shown(error)}"
+            elif self._content is None:
+                code, message = self._unready, self._trouble or f"{self.source.name} has not been read yet"
+            else:
+                code, message = ErrorCode.FLAG_NOT_FOUND, f"{self.source.name} has no flag {key}"
+            # Flags that nobody knows are not counted: their names may come from anywhere, and would never end.
+            counter = self._counters.of(key, None) if known else count()
+        except Exception as unusable:  # a key that is none, and a message that cannot be made
+            code, message, counter = ErrorCode.GENERAL, type(unusable).__name__, count()
+        next(counter)
+        return Outcome(MISSING, None, Reason.ERROR, counter, code, message)
+
+    @property
+    def flags(self) -> FlagSet:
+        """The newest good set."""
+        return self._flags
+
+    def metadata(self, key: str) -> Mapping[str, Any]:
+        """The metadata of a flag, which cannot be changed."""
+        flag = self._flags.get(key)
+        return MappingProxyType(flag.metadata) if flag is not None and flag.metadata else NOTHING
+
+    @property
+    def counts(self) -> dict[str, dict[str | None, int]]:
+        """Key -> variant -> how often it came to that in this process; None stands for the code's default."""
+        return self._counters.read()
+
+    @property
+    def state(self) -> FlagsState:
+        """How the flags stand now."""
+        at = self._read_at
+        return FlagsState(
+            source=self.source.name,
+            version=self._flags.version,
+            flags=len(self._flags),
+            read_at=None if at is None else at[1],
+            age_seconds=self._age,
+            stale=self._is_stale,
+            trouble=self._trouble,
+            from_kept=self._from_kept,
+        )
+
+    @property
+    def unready(self) -> ErrorCode | None:
+        """Why there are no flags at all: nothing could be read, or what was read is none. None where there are."""
+        return self._unready if self._content is None else None
+
+    @property
+    def _age(self) -> float:
+        if isinstance(self.source, MemorySource):
+            return 0.0
+        return math.inf if self._read_at is None else max(0.0, self.monotonic() - self._read_at[0])
+
+    @property
+    def _is_stale(self) -> bool:
+        if isinstance(self.source, MemorySource):
+            return bool(self._trouble)
+        # Nobody may have asked for a while: flags are not stale before a look at their source has failed.
+        return (bool(self._trouble) or self.source.waits) and self._age >= self._stale_seconds
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell a function of every change, and when the flags become stale or fresh. Returns what ends that.
+
+        It is called where the change is noticed: while a flag is asked for, or on a poller's thread. What it raises is
+        logged, and nothing more.
+        """
+        self._listeners += (listener,)
+
+        def stop() -> None:
+            self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+        return stop
+
+    def renew(self) -> bool:
+        """Look at the source now; returns whether there are other flags. What is wrong is logged once, never raised."""
+        self.look_at = self.monotonic() + self.check_seconds
+        try:
+            content = self.source.read()
+            if content is None or content == self._content:
+                return self._confirm()
+            return self._adopt(content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
+        except Exception as error:  # a source of the user's own may raise whatever it likes
+            self._note(error)
+            return False
+
+    def _confirm(self) -> bool:
+        if self._content is None:
+            raise FlagsUnavailable(f"{self.source.name} says that nothing has changed, but nothing was read before")
+        recovered = self._told_stale
+        self._fresh()
+        if recovered:
+            self._tell(FlagsChange(self._flags.version))
+        return False
+
+    def _adopt(self, content: Content, flags: FlagSet) -> bool:
+        deciders = Compiler(self._clock, self._counters).compiled(flags)
+        first, before = self._content is None, self._flags
+        self._flags, self.deciders, self._content = flags, deciders, content
+        self._fresh()
+        if self._kept is not None:
+            try:
+                self._kept.save(content)
+            except FlagError as error:
+                _log.error("%s", error)
+        keys = flags.changed_from(before)
+        if not isinstance(self.source, MemorySource):
+            _log.info("%s: version %s with %d flags is in use", self.source.name, flags.version, len(flags))
+        if keys or not first:
+            self._tell(FlagsChange(flags.version, keys))
+        return bool(keys) or first
+
+    def _fresh(self) -> None:
+        self._trouble, self._from_kept, self._told_stale = "", False, False
+        self._read_at = (self.monotonic(), self._clock.now())
+
+    def _note(self, error: Exception) -> None:
+        shown = str(error) if isinstance(error, FlagError) else f"{self.source.name}: {_shown(error)}"
+        if shown != self._trouble:
+            stays = f"version {self._flags.version} stays in use" if self._content else "the code's defaults are in use"
+            _log.error("%s; %s", shown, stays)
+        self._trouble = shown
+        if self._content is None:
+            self._unready = _unready_by(error)
+            self._begin_with_kept()
+        if self._is_stale and not self._told_stale:
+            self._told_stale = True
+            self._tell(FlagsChange(self._flags.version, stale=True, trouble=shown))
+
+    def _begin_with_kept(self) -> None:
+        if self._kept is None:
+            return
+        try:
+            content = self._kept.load()
+            flags = FlagSet.read(content.text, toml=content.toml, origin=str(self._kept.path))
+            deciders = Compiler(self._clock, self._counters).compiled(flags)
+        except FlagError as error:
+            _log.warning("%s", error)
+            return
+        self._flags, self.deciders, self._content, self._from_kept = flags, deciders, content, True
+        self._tell(FlagsChange(flags.version, tuple(sorted(flags))))
+
+    def _tell(self, change: FlagsChange) -> None:
+        for listener in self._listeners:
+            try:
+                listener(change)
+            except Exception:
+                _log.exception("a listener of flags failed")
+
+    def forget_counts(self) -> None:
+        """Count from nothing, as a process that was just forked must, or its parent's counts would be told twice."""
+        self._counters = Counters()
+        self.deciders = Compiler(self._clock, self._counters).compiled(self._flags)
+
+
+_ALL: WeakSet[Flags] = WeakSet()
+
+
+def _after_fork() -> None:
+    for flags in list(_ALL):
+        flags.forget_counts()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _source_of(source: FlagSource | Path | dict[str, Any] | None) -> FlagSource:
+    if source is None or isinstance(source, dict):
+        return MemorySource(source)
+    return FileSource(source) if isinstance(source, Path) else source
+
+
+def _unready_by(error: Exception) -> ErrorCode:
+    """What to say of flags that there are none yet."""
+    if isinstance(error, FlagsRefused):
+        return ErrorCode.PROVIDER_FATAL
+    if isinstance(error, FlagError) and not isinstance(error, FlagsUnavailable):
+        return ErrorCode.PARSE_ERROR
+    return ErrorCode.PROVIDER_NOT_READY
+
+
+def _in_kind(value: Any, kind: Kind | None) -> Any:
+    return own_copy(value) if kind is None else fitted(value, kind)
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"[:1000]
+    except Exception:  # an exception whose text cannot be made
+        return type(error).__name__

@@ -1,0 +1,120 @@
+"""Where flags come from. Files and memory are here; what needs sockets or drivers is an adapter of the same port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from insula.flags.errors import FlagError
+from insula.flags.flagset import MOST_BYTES, content_of
+
+
+class Content(NamedTuple):
+    """What a source holds now: a file's bytes, in TOML or in JSON."""
+
+    text: bytes
+    toml: bool = False
+
+
+class FlagSource(Protocol):
+    """Where flags come from.
+
+    `name` says where, for people, without passwords; `waits`, whether reading waits for something outside of this
+    machine: then it is never read while a flag is asked for, only by `Flags.renew`, which a poller calls.
+    """
+
+    name: str
+    waits: bool
+
+    def read(self) -> Content | None:
+        """What it holds; None where that is certainly what it held last time. Raises `FlagError`."""
+        ...
+
+
+class MemorySource:
+    """Flags as a program says them, in the shape of a file: key -> what would stand below [flags.KEY].
+
+    Parameters: `flags`; `version` (default: a digest).
+    """
+
+    name = "memory"
+    waits = False
+
+    def __init__(self, flags: dict[str, Any] | None = None, *, version: str = "") -> None:
+        self._content = _in_memory(flags or {}, version)
+
+    def put(self, flags: dict[str, Any], *, version: str = "") -> None:
+        """Say other ones; `Flags.renew` takes them."""
+        self._content = _in_memory(flags, version)
+
+    def read(self) -> Content:
+        """What was said last."""
+        return self._content
+
+
+def _in_memory(flags: dict[str, Any], version: str) -> Content:
+    try:
+        return Content(msgspec.json.encode({"version": version, "flags": flags}))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FlagError(f"flags in memory: {error}") from None
+
+
+class FileSource:
+    """A file of flags: TOML, or JSON where its name ends so. Parameters: `path`."""
+
+    waits = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+
+    def read(self) -> Content:
+        """Its content. Raises `FlagsUnavailable` where it cannot be read."""
+        return Content(content_of(self.path), toml=self.path.suffix != ".json")
+
+
+class Kept:
+    """The last good content, on disk: what a process begins with where its source does not answer or is bad.
+
+    Parameters: `path`; it is replaced as a whole, or not at all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def save(self, content: Content) -> None:
+        """Keep it. Raises `FlagError` where that cannot be done."""
+        try:
+            replace_file(self.path, (b"toml\n" if content.toml else b"json\n") + content.text)
+        except OSError as error:
+            raise FlagError(f"{self.path}: the flags could not be kept: {error.strerror or error}") from None
+
+    def load(self) -> Content:
+        """What was kept. Raises `FlagError` where nothing is."""
+        try:
+            kind, _, text = self.path.read_bytes()[: 2 * MOST_BYTES].partition(b"\n")
+        except OSError as error:
+            raise FlagError(f"{self.path}: nothing is kept: {error.strerror or error}") from None
+        return Content(text, toml=kind == b"toml")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads it, also after a crash, finds the old content or the new. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    real = path.resolve()  # a link stays one
+    beside = real.with_name(f".{real.name}.{os.getpid()}.new")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if real.exists():
+            beside.chmod(real.stat().st_mode & 0o7777)
+        beside.replace(real)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -1,0 +1,175 @@
+"""Flags in code: a type, a default, an owner, a last day; pinned in tests without disturbing others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from insula import Command, Module
+from insula.flags import (
+    BooleanFlag,
+    ErrorCode,
+    FlagError,
+    Flags,
+    MemorySource,
+    NumberFlag,
+    ObjectFlag,
+    Reason,
+    StringFlag,
+    current,
+    override,
+    use,
+)
+from insula.flags.typed import contradictions, declared_flags
+from insula.testing import Scenario, VirtualClock
+
+new_checkout = BooleanFlag("new-checkout", default=False, owner="orders", expires=date(2027, 3, 1))
+theme = StringFlag("theme", default="light")
+page_size = NumberFlag("page-size", default=20)
+limits = ObjectFlag("limits", default={"lines": 5})
+
+
+def test_without_flags_the_codes_defaults_hold() -> None:
+    assert not new_checkout.is_on("ann", country="DE")
+    assert (theme.value(), page_size.value("ann"), limits.value()) == ("light", 20, {"lines": 5})
+    assert new_checkout.details("ann").code is ErrorCode.FLAG_NOT_FOUND
+
+
+def test_a_flag_asks_the_flags_of_its_process() -> None:
+    use(
+        Flags(
+            {
+                "new-checkout": {"targeting": 'country == "DE" ? "on" : "off"'},
+                "theme": {"variants": {"d": "dark"}, "default": "d"},
+                "page-size": {"variants": {"large": 100.5}, "default": "large"},
+                "limits": {"variants": {"none": []}, "default": "none"},
+            }
+        )
+    )
+    assert new_checkout.is_on("ann", country="DE")
+    assert not new_checkout.is_on("ann", country="FR")
+    assert (theme.value(), page_size.value("ann"), limits.value()) == ("dark", 100.5, [])
+    assert new_checkout.details("ann", country="DE").reason is Reason.TARGETING_MATCH
+    assert current().counts["new-checkout"] == {"on": 2, "off": 1}
+
+
+def test_context_may_have_any_name() -> None:
+    use(Flags({"new-checkout": {"targeting": "self == 1 && subject == 2"}}))
+    assert new_checkout.is_on("ann", self=1, subject=2)
+
+
+def test_a_watched_file_is_renewed_by_asking(tmp_path: Path) -> None:
+    clock, file = VirtualClock(), tmp_path / "flags.toml"
+    file.write_text("[flags.new-checkout]\n")
+    use(Flags(file, clock=clock))
+    assert not new_checkout.is_on()
+    file.write_text('[flags.new-checkout]\ndefault = "on"\n')
+    clock.advance(5)
+    assert new_checkout.is_on()
+
+
+def test_an_answer_that_fails_is_the_codes_default() -> None:
+    use(Flags({"new-checkout": {"rollout": 100}}))
+    assert not new_checkout.is_on()
+    assert current().counts["new-checkout"] == {None: 1}
+
+
+def test_a_default_of_another_type_is_refused_where_it_stands() -> None:
+    with pytest.raises(FlagError, match=r"test_typed.py:\d+\): default='yes' is no boolean"):
+        BooleanFlag("f", default="yes")  # type: ignore[arg-type]
+    with pytest.raises(FlagError, match="default=True is no number"):
+        NumberFlag("f", default=True)
+
+
+def test_a_flag_is_expired_after_its_last_day() -> None:
+    assert [new_checkout.is_expired(date(2027, 3, day)) for day in (1, 2)] == [False, True]
+    assert not theme.is_expired(date(2100, 1, 1))
+
+
+def test_declared_flags_are_known_with_owner_and_place() -> None:
+    found = {flag.key: flag for flag in declared_flags() if flag.place.file == __file__}
+    assert found["new-checkout"].owner == "orders"
+
+
+def test_a_key_that_is_declared_twice_in_different_ways_is_told() -> None:
+    first = NumberFlag("twice", default=1)
+    second = NumberFlag("twice", default=2)
+    (problem,) = (each for each in contradictions() if "twice" in each)
+    assert problem == f"{second.place}: default=2, but 1 at {first.place}"
+    del second
+    assert not any("twice" in each for each in contradictions())
+
+
+def test_a_test_pins_a_flag_until_the_end_of_its_block() -> None:
+    use(Flags({"new-checkout": {"killed": True}}))
+    with override(new_checkout, True):
+        assert new_checkout.is_on("ann")
+        assert new_checkout.details("ann").reason is Reason.OVERRIDE
+        with override(new_checkout, False), override(theme, "dark"):
+            assert not new_checkout.is_on("ann")
+            assert theme.value() == "dark"
+        assert new_checkout.is_on("ann")
+        assert theme.value() == "light"
+        assert current().is_on("new-checkout"), "also for who asks by its key"
+    assert not new_checkout.is_on("ann")
+
+
+def test_a_flag_without_a_source_can_be_pinned_by_its_key() -> None:
+    with override("new-checkout", True):
+        assert new_checkout.is_on()
+    with override("theme", 5):
+        assert theme.details().code is ErrorCode.TYPE_MISMATCH
+
+
+def test_a_pin_of_another_type_is_refused() -> None:
+    with pytest.raises(FlagError, match="theme is a string, and can never be 5"), override(theme, 5):
+        pass
+
+
+async def _pinned(value: bool, first: asyncio.Event, then: asyncio.Event) -> bool:
+    with override(new_checkout, value):
+        first.set()
+        await then.wait()
+        return new_checkout.is_on()
+
+
+def test_tests_side_by_side_do_not_disturb_each_other() -> None:
+    async def both() -> list[bool]:
+        one, other = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(_pinned(True, one, other), _pinned(False, other, one))
+
+    assert asyncio.run(both()) == [True, False]
+
+
+def test_another_thread_sees_nothing_of_a_pin() -> None:
+    seen: list[bool] = []
+    with override(new_checkout, True):
+        thread = threading.Thread(target=lambda: seen.append(new_checkout.is_on()))
+        thread.start()
+        thread.join()
+    assert seen == [False]
+
+
+class Checkout(Command[bool]):
+    """Is it the new one?"""
+
+
+checkouts = Module("checkouts")
+checkouts.bind(Flags, current)
+
+
+@checkouts.handle(Checkout)
+async def checkout(command: Checkout, flags: Flags) -> bool:
+    """By the port, and by the declared flag."""
+    return flags.is_on("new-checkout") and new_checkout.is_on()
+
+
+async def test_a_handler_may_have_flags_as_a_port_and_a_test_pins_them() -> None:
+    async with Scenario(checkouts, ports={Flags: Flags(MemorySource())}) as scenario:
+        assert not await scenario.call(Checkout())
+        with override(new_checkout, True):
+            assert await scenario.call(Checkout())
