@@ -12,7 +12,7 @@ help:
 	@echo "make test   set up, then every check and test"
 	@echo "make bench  set up, then every benchmark beside its peers"
 	@echo "make hunt   kill the shop 60 times while it takes 5,000 orders (KILLS, SEED);"
-	@echo "            kill its PostgreSQL 10 times (SERVER_KILLS); as seven services, kill each kind of"
+	@echo "            kill its PostgreSQL 10 times (SERVER_KILLS), once for 100 s; as seven services, kill each kind of"
 	@echo "            server 10 times; stop a holder of leases 10 times; kill each phase of an extraction in each way;"
 	@echo "            run 200 seeds of it under two hash seeds (HASH_SEEDS)"
 	@echo "make nightly  simulate the shop with 100,000 seeds and 5,000 pairs of faults (SEEDS, PAIRS)"
@@ -39,7 +39,7 @@ hunt: .venv/ready-to-test
 	KILLS=$${KILLS:-60} $(BIN)/pytest -q tests/faults/test_kill.py
 	KILLS=10 $(BIN)/pytest -q tests/faults/test_services.py tests/faults/test_stopped_holder.py
 	HUNT=1 $(BIN)/pytest -q tests/cli/test_extract.py
-	SERVER_KILLS=$${SERVER_KILLS:-10} $(BIN)/pytest -q tests/faults/test_postgres_kill.py
+	OUTAGE_SECONDS=100 SERVER_KILLS=$${SERVER_KILLS:-10} $(BIN)/pytest -q tests/faults/test_postgres_kill.py
 	HASH_SEEDS=$${HASH_SEEDS:-200} $(BIN)/pytest -q tests/simulation/test_hash_seeds.py
 
 nightly: .venv/ready-to-test

@@ -33,15 +33,25 @@ def read_area(file: Path) -> list[dict[str, Any]]:
 
 
 def rewrite(page: Path, areas: Areas) -> None:
-    """Put the figures between the page's two markers. Raises ValueError where a marker is missing."""
+    """Put the figures between the page's two markers; areas that were not measured keep theirs.
+
+    Raises ValueError where a marker is missing.
+    """
     text = page.read_text()
     begin, end = text.index(BEGIN), text.index(END)
-    page.write_text(f"{text[:begin]}{BEGIN}\n{figures(areas)}\n{text[end:]}")
+    before = text[begin + len(BEGIN) : end]
+    page.write_text(f"{text[:begin]}{BEGIN}\n{figures(areas, before)}\n{text[end:]}")
 
 
-def figures(areas: Areas) -> str:
-    sections = [f"### {area}\n\n{markdown_table(rows)}" for area, rows in areas.items()]
-    return "\n\n".join([f"Taken on {machine()}, with {versions()}.", *sections]) + "\n"
+def figures(areas: Areas, before: str = "") -> str:
+    """The sections of all areas, in their old order, new ones last. Parameters: `before`, what stood there."""
+    sections: dict[str, str] = {}
+    for section in before.split("\n### ")[1:]:
+        area, _, rest = section.partition("\n")
+        sections[area.strip()] = rest.strip()
+    sections |= {area: markdown_table(rows) for area, rows in areas.items()}
+    told = [f"### {area}\n\n{rest}" for area, rest in sections.items()]
+    return "\n\n".join([f"Taken on {machine()}, with {versions()}.", *told]) + "\n"
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """PostgreSQL is killed again and again while the shop takes orders: nothing is lost, nothing happens twice.
 
-SERVER_KILLS sets how often (default 3; `make hunt` 10), SEED when.
+SERVER_KILLS sets how often (default 3; `make hunt` 10), SEED when, OUTAGE_SECONDS how long it stays away the last time
+(default 0; `make hunt` 100).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from support.processes import SystemProcess, pause, running, start_tool, tool
 
 KILLS = int(os.environ.get("SERVER_KILLS", "3"))
 SEED = os.environ.get("SEED", "7")
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "0"))
 ORDERS_TO_A_KILL = 100
 
 
@@ -38,7 +40,9 @@ def test_orders_survive_kills_of_the_server(tmp_path: Path, server: LocalPostgre
     environment = {"INSULA_STORE_ADDRESS": provisioned(server.address, shop_system)}
     orders = ["--orders", str((KILLS + 1) * ORDERS_TO_A_KILL)]
     with running(tmp_path / "data", environment=environment) as shop:
-        traffic = start_tool("-m", "shop.traffic", "--url", shop.url, *orders, "--json", "--patience", "120")
+        traffic = start_tool(
+            "-m", "shop.traffic", "--url", shop.url, *orders, "--json", "--patience", str(120 + OUTAGE_SECONDS)
+        )
         kills = 0
         try:
             while traffic.poll() is None and kills < KILLS:
@@ -46,7 +50,7 @@ def test_orders_survive_kills_of_the_server(tmp_path: Path, server: LocalPostgre
                 pause(0.3 * chance.random())
                 server.kill()
                 kills += 1
-                pause(0.5 * chance.random())
+                pause(OUTAGE_SECONDS if kills == KILLS and OUTAGE_SECONDS else 0.5 * chance.random())
                 server.start()
             output, errors = traffic.communicate(timeout=240)
         finally:

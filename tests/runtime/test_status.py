@@ -12,7 +12,7 @@ import pytest
 from insula import Command, Event, Module, System, UnitOfWork
 from insula.adapters.postgres.address import Address
 from insula.adapters.sqlite.queries import Queries
-from insula.cli.inspecting import show_open_transactions
+from insula.cli.inspecting import show_open_transactions, show_strained_databases
 from insula.runtime.admin import status_of
 from insula.runtime.application import Application
 from insula.runtime.configuration import Configuration, Store
@@ -95,3 +95,13 @@ def test_open_transactions_are_shown_once_they_are_old(capsys: pytest.CaptureFix
     assert "process 7 (y)" in shown
     assert "61" in shown
     assert "process 6" not in shown
+
+
+def test_a_database_is_shown_once_somebody_waited_for_it_in_vain(capsys: pytest.CaptureFixture[str]) -> None:
+    calm = dict.fromkeys(("busy", "limit", "waits", "longest_wait_seconds", "refused", "failed"), 0)
+    show_strained_databases([{"module": "one", "database": None}, {"module": "two", "database": calm}])
+    assert capsys.readouterr().out == ""
+    show_strained_databases([{"module": "three", "database": {**calm, "refused": 17, "circuit": "open"}}])
+    shown = capsys.readouterr().out
+    assert "three" in shown
+    assert "17" in shown

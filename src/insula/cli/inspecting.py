@@ -24,6 +24,8 @@ from insula.runtime.wiring import assembled, migration_problems
 
 _MODULE_COLUMNS = ("module", "log", "parked", "dead", "delayed", "handled")
 _MISSING_COLUMNS = ("source", "subscriber", "position", "missing")
+_DATABASE_COLUMNS = ("module", "busy", "limit", "waits", "longest_wait_seconds", "refused", "failed", "circuit")
+_LONG_WAIT_SECONDS = 1.0
 _OPEN_COLUMNS = ("module", "unnumbered", "oldest_transaction", "oldest_transaction_seconds")
 _FLAGS_COLUMNS = ("source", "version", "flags", "age_seconds", "stale", "trouble")
 _LONG_SECONDS = 10.0
@@ -63,6 +65,7 @@ def status(directory: Directory = None, config: Config = None, as_json: Json = F
     if missing:
         show("Partitions that miss something", _MISSING_COLUMNS, _cells(missing, _MISSING_COLUMNS), as_json=False)
     show_open_transactions(found["modules"])
+    show_strained_databases(found["modules"])
     if found["flags"]:
         show("Flags", _FLAGS_COLUMNS, _cells(found["flags"], _FLAGS_COLUMNS), as_json=False)
 
@@ -74,6 +77,19 @@ def show_open_transactions(modules: list[dict[str, Any]]) -> None:
         rounded = [{**each, "oldest_transaction_seconds": round(each["oldest_transaction_seconds"])} for each in held]
         show("Open for long: find who has begun it, and end it", _OPEN_COLUMNS, _cells(rounded, _OPEN_COLUMNS),
              as_json=False)  # fmt: skip
+
+
+def show_strained_databases(modules: list[dict[str, Any]]) -> None:
+    """Those for whose connections somebody waited long or in vain, or that could not be reached."""
+    counted = [(each["module"], measures) for each in modules if (measures := each["database"]) is not None]
+    strained = [
+        {"module": module, **each, "longest_wait_seconds": round(each["longest_wait_seconds"], 2)}
+        for module, each in counted
+        if each["refused"] or each["failed"] or each["longest_wait_seconds"] > _LONG_WAIT_SECONDS
+    ]
+    if strained:
+        show("Databases that were short of connections, or away", _DATABASE_COLUMNS,
+             _cells(strained, _DATABASE_COLUMNS), as_json=False)  # fmt: skip
 
 
 def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:

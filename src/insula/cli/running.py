@@ -55,7 +55,7 @@ def run(
             "it first, or name another --directory"
         )
     part = None if topology is None else part_of(system, configuration, topology, only)
-    _run(serve_system(system, configuration, part=part, announce=say))
+    _run(serve_system(system, configuration, part=part, announce=say, tells_ready=lifeline is None))
 
 
 def end_with(lifeline: int, seconds: float) -> None:

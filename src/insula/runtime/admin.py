@@ -17,6 +17,7 @@ from insula.runtime.application import Application
 from insula.runtime.flagging import FlagsStatus, flags_status
 from insula.store.database import ParkedState
 from insula.store.log import Lag
+from insula.store.measures import DatabaseMeasures
 
 
 class ModuleStatus(msgspec.Struct, frozen=True):
@@ -33,6 +34,8 @@ class ModuleStatus(msgspec.Struct, frozen=True):
     oldest_transaction_seconds: float = 0.0
     """How long the oldest transaction of anybody else is open in the module's database, if it can be told."""
     oldest_transaction: str = ""
+    database: DatabaseMeasures | None = None
+    """What it counts of itself; None for a file."""
 
 
 class RelayStatus(msgspec.Struct, frozen=True):
@@ -90,7 +93,13 @@ async def status_of(application: Application) -> Status:
         dead, handled = parked.get(ParkedState.DEAD, 0), wired.receivers[name].handled
         (delayed,) = (await database.read("select count(*) from insula_timer where schedule = ''"))[0]
         lag = await measured() if (measured := getattr(database, "lag", None)) is not None else Lag(0, 0.0)
-        modules.append(ModuleStatus(name, head, sum(parked.values()), dead, delayed, handled, *lag))
+        counted = measures() if (measures := getattr(database, "measures", None)) is not None else None
+        modules.append(
+            ModuleStatus(
+                name, head, sum(parked.values()), dead, delayed, handled, database=counted, unnumbered=lag.unnumbered,
+                oldest_transaction_seconds=lag.oldest_transaction_seconds, oldest_transaction=lag.oldest_transaction,
+            )
+        )  # fmt: skip
     relays, publishers = [], []
     if application.moves_messages:
         for relay in wired.relays:

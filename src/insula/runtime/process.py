@@ -34,12 +34,12 @@ _ONE_CTRL_C_SECONDS = 0.3
 
 async def serve_system(
     system: System, configuration: Configuration, *, part: Part | None = None,
-    announce: Callable[[str], None] = _log.info,
+    announce: Callable[[str], None] = _log.info, tells_ready: bool = True,
 ) -> None:  # fmt: skip
     """Run a system and serve it over HTTP until SIGTERM or SIGINT; a second signal stops at once.
 
     Parameters: `part`, the process of a topology that this one is (default: the whole system); `announce` is called
-    with a line for the user when the system is ready and when it drains.
+    with a line for the user when the system is ready, unless `tells_ready` is False, and when it drains.
     Raises what `Application` raises, and `ConfigurationError` when the address cannot be used.
     """
     if part is not None:
@@ -48,12 +48,12 @@ async def serve_system(
     stopping = asyncio.Event()
     _handle_signals(stopping, announce)
     with flags_of_process(configuration):
-        await _serve(system, configuration, part, stopping, announce)
+        await _serve(system, configuration, part, stopping, announce, tells_ready=tells_ready)
 
 
 async def _serve(
     system: System, configuration: Configuration, part: Part | None, stopping: asyncio.Event,
-    announce: Callable[[str], None],
+    announce: Callable[[str], None], *, tells_ready: bool,
 ) -> None:  # fmt: skip
     async with _application(system, configuration, part) as application:
         token = f"{application.randomness.bits(_TOKEN_BITS):064x}"
@@ -63,7 +63,8 @@ async def _serve(
 
         def ready(url: str) -> None:
             presence.write(home, presence.Presence(os.getpid(), url, token, "" if part is None else part.name))
-            announce(f"{name} is ready at {url}  (API at {url}/docs, data in {application.location})")
+            if tells_ready:
+                announce(f"{name} is ready at {url}  (API at {url}/docs, data in {application.location})")
 
         try:
             await serve(

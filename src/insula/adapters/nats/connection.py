@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from insula.kernel.errors import ConfigurationError, Unavailable
+from insula.resilience import CircuitBreaker, ResiliencePipeline
 
 _log = logging.getLogger("insula.nats")
 
@@ -26,6 +27,10 @@ OLDEST_VERSION = (2, 14)
 _CONNECT_SECONDS = 3.0
 _REQUEST_SECONDS = 5.0
 _RECONNECT_PAUSE_SECONDS = 0.25
+_FAILURES_BEFORE_OPEN = 2
+_OPEN_SECONDS = 0.5
+"""So long nobody tries a server that could not be reached: all who wait for a connection would try in turn."""
+
 _PING_SECONDS = 20
 _NOT_ENABLED = 10039
 
@@ -63,6 +68,9 @@ class NatsConnection:
         self._leaving: set[asyncio.Task[None]] = set()
         self._losing: Callable[[], Coroutine[Any, Any, None]] = _nothing
         self._was_lost = False
+        name = f"connections to {self.address}"
+        breaker = CircuitBreaker(_FAILURES_BEFORE_OPEN, _OPEN_SECONDS, on=Unavailable, name=name)
+        self._connect = ResiliencePipeline(breaker)(self._connected)
         self.on_lost: list[Callable[[], None]] = []
         """Called when the connection is gone: what was under way gets no answer."""
 
@@ -79,7 +87,7 @@ class NatsConnection:
         async with self._connecting:
             if self._client is None or not self._client.is_connected:
                 await self._losing()  # the client may not have told it yet
-                self._client = await self._connected()
+                self._client = await self._connect()
                 if self._was_lost:
                     _log.info("%s: connected again", self.address)
             return self._client

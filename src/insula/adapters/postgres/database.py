@@ -15,6 +15,7 @@ from sqlalchemy import MetaData
 
 from insula.adapters.postgres import pruning
 from insula.adapters.postgres.address import Address, require_version
+from insula.adapters.postgres.ambassador import Ambassador
 from insula.adapters.postgres.errors import failure_of, is_the_databases, table_missing
 from insula.adapters.postgres.group_commit import CommitFailed, GroupCommit
 from insula.adapters.postgres.keeper import Keeper
@@ -37,6 +38,7 @@ from insula.store.database import Database, Duplicate, Scope, Unit
 from insula.store.errors import Contended, OutcomeUnknown
 from insula.store.handler_threads import HandlerThreads
 from insula.store.lease import acting_for
+from insula.store.measures import DatabaseMeasures
 from insula.store.query_unit import QueryUnit, SyncQueryUnit
 from insula.store.signals import MarkedBefore, Moved, PeekStale, UnitSignal
 from insula.store.succession import Succession
@@ -99,10 +101,14 @@ class PostgresDatabase(Queries):
         }
         readers = max(1, connections // 4)
         pool = partial(Pool, wait_seconds=busy_timeout_seconds, place=name)
-        self._units = pool(self._connect, max(1, connections - readers - 2))
-        self._readers = pool(partial(self._connect, default_transaction_read_only="on"), readers)
-        self._writers = pool(self._connect, 1)
-        self._replicas = None if replica is None else pool(partial(self._connect_to, replica), readers)
+        ambassador = self._ambassador = Ambassador(self._connect, name)
+        self._units = pool(ambassador.connect, max(1, connections - readers - 2))
+        self._readers = pool(partial(ambassador.connect, default_transaction_read_only="on"), readers)
+        self._writers = pool(ambassador.connect, 1)
+        self._replicas = None
+        if replica is not None:
+            self._replicas = pool(Ambassador(partial(self._connect_to, replica), name).connect, readers)
+        self._units_run = self._runs_repeated = 0
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)
         # Not with the handlers: a lease must not be lost because all of them are slow.
@@ -224,6 +230,7 @@ class PostgresDatabase(Queries):
         self, run: Run, scope: Scope, body: Any, *, on_thread: bool = False, in_line: bool = False
     ) -> Any:
         stale = 0
+        self._units_run += not in_line
         for _ in range(RUNS_BEFORE_GIVING_UP):
             if self._keeper.refused is not None:
                 raise self._keeper.refused
@@ -239,6 +246,7 @@ class PostgresDatabase(Queries):
             except (UnitSignal, Exception) as error:
                 if not self._again(error, scope):
                     raise
+                self._runs_repeated += 1
                 stale += isinstance(error, PeekStale)
                 if stale == STALE_RUNS_BEFORE_QUEUEING and not in_line:
                     async with self._outrun:
@@ -337,6 +345,10 @@ class PostgresDatabase(Queries):
     async def rivals(self) -> Sequence[str]:
         """The other processes that have the database open."""
         return [row[0] for row in await self._reader.fetch(RIVALS, f"insula {self._name} %", os.getpid())]
+
+    def measures(self) -> DatabaseMeasures:
+        """What the database counts of itself."""
+        return self._ambassador.measures(self._pools(), self._units_run, self._runs_repeated)
 
     def side(self) -> PostgresSide:
         """This database as one end of an extraction."""

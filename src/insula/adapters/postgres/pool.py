@@ -25,7 +25,9 @@ class Pool:
         self, connect: Callable[[], Awaitable[asyncpg.Connection]], limit: int, *, wait_seconds: float, place: str
     ) -> None:
         self._connect = connect
-        self._limit = limit
+        self.limit = limit
+        self.waits = self.refused = 0
+        self.longest_wait_seconds = 0.0
         self._wait_seconds = wait_seconds
         self._place = place
         self._idle: list[Link] = []
@@ -40,6 +42,11 @@ class Pool:
         """How many links are in use."""
         return len(self._lent)
 
+    @property
+    def open(self) -> int:
+        """How many links there are."""
+        return len(self._lent) + len(self._idle)
+
     async def take(self) -> Link:
         """A link for the caller alone, who gives it back.
 
@@ -53,7 +60,7 @@ class Pool:
                 if not link.is_closed:
                     self._lent.add(link)
                     return link
-            if len(self._lent) + self._opening < self._limit:
+            if len(self._lent) + self._opening < self.limit:
                 return await self._opened()
             await self._turn()
 
@@ -76,8 +83,11 @@ class Pool:
         return link
 
     async def _turn(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         self._waiting.append(waiter)
+        self.waits += 1
+        began = loop.time()
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await waiter
@@ -87,12 +97,15 @@ class Pool:
             elif waiter in self._waiting:
                 self._waiting.remove(waiter)
             if isinstance(error, TimeoutError):
+                self.refused += 1
                 raise DatabaseUnavailable(
-                    f"{self._place}: all {self._limit} connections were busy for {self._wait_seconds:g} s; make "
+                    f"{self._place}: all {self.limit} connections were busy for {self._wait_seconds:g} s; make "
                     "handlers shorter, or raise store.connections",
                     retry_after=1.0,
                 ) from None
             raise
+        finally:
+            self.longest_wait_seconds = max(self.longest_wait_seconds, loop.time() - began)
 
     def _wake(self) -> None:
         while self._waiting:
