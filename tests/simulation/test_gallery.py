@@ -1,6 +1,6 @@
 """The gallery: bugs that people really make, each planted in a small system, found, made small and replayed.
 
-`make gallery` runs the correct versions with 2,000 seeds each instead of 25 (SEEDS).
+`make gallery` runs the correct versions with 2,000 seeds each instead of 15 (SEEDS).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from insula.simulation import Outcome, Plan, explore
 from insula.simulation.simulation import stage
 
-SEEDS = int(os.environ.get("SEEDS", "25"))
+SEEDS = int(os.environ.get("SEEDS", "15"))
 SEEDS_TO_FIND_IT = 300
 FAULTS, OPERATIONS = 3, 2
 OFTEN_FOUND_BY_SEED = ("charge_without_key", "last_write_by_clock", "lost_update", "no_inbox", "release_overtakes")

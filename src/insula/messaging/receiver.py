@@ -15,6 +15,7 @@ from insula.kernel.randomness import Randomness
 from insula.messages import Envelope, decoder
 from insula.messaging.dispatcher import Dispatcher, Handler
 from insula.messaging.failing import EventRejected, HandlerCancelled, HandlerTimedOut, described
+from insula.messaging.overdue import Overdue
 from insula.messaging.retrying import RetryPolicy
 from insula.messaging.turns import Key, Turn
 from insula.store.database import Duplicate, Mark, Outcome, Parked, ParkedState, Scope, Unit
@@ -65,6 +66,7 @@ class Receiver:
         self._randomness = randomness
         self._policy = policy
         self._handler_timeout_seconds = handler_timeout_seconds
+        self._overdue = Overdue(handler_timeout_seconds)
         self._parked: set[Key] = set()
         self._has_parked = False
         """Whether a row may be parked: while none ever was, nobody needs to look for those that are due."""
@@ -212,8 +214,7 @@ class Receiver:
         """Run a handler in a task of its own: what cancels it from within ends that task, never the delivery."""
         task = asyncio.get_running_loop().create_task(work)
         try:
-            await asyncio.wait((task,), timeout=self._handler_timeout_seconds)
-            late = not task.done()
+            late = not await self._overdue.wait(task)
             if late:
                 await self._end_late(handler, task)
         except asyncio.CancelledError:

@@ -77,15 +77,18 @@ class SqliteUnit(HandlerUnit):
         if savepoint:
             self._writer.statement(_SAVE_UNIT)
             self._saved = True
-        mark = self._scope.mark
-        if mark is not None:
-            if not self._tables.mark(mark):
-                raise self._end(MarkedBefore(self._tables.find(mark)))
-            self._writer.statement(_SAVE_EFFECTS)
+        if self._scope.mark is not None:
+            self._store_mark(self._scope.mark)
         changes = self._writer.changes
         for statement, parameters, rows, seen in self._peeks:
             if changes != seen and self.run(statement, parameters).all() != rows:
                 raise self._end(PeekStale())
+
+    def _store_mark(self, mark: Mark) -> None:
+        if not self._tables.mark(mark):
+            raise self._end(MarkedBefore(self._tables.find(mark)))
+        if self._scope.reject is not None:  # else a "no" keeps nothing, not even the mark
+            self._writer.statement(_SAVE_EFFECTS)
 
     def _end(self, signal: BaseException) -> BaseException:
         self.ended = signal
