@@ -4,8 +4,9 @@ from insula.rules.errors import BudgetExceeded, EvaluationError, RuleError, Rule
 from insula.rules.explanation import Explanation
 from insula.rules.fields import fields
 from insula.rules.parser import Limits
+from insula.rules.renewal import RuleFile
 from insula.rules.rule import Rule
-from insula.rules.ruleset import Decision, RuleFile, RuleSet
+from insula.rules.ruleset import Decision, RuleSet
 from insula.rules.specification import Specification
 
 __all__ = [
