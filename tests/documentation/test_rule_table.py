@@ -3,16 +3,17 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from insula.adapters.polling.poller import Poller
+from insula.adapters.sql.rule_table import RuleTable
+
 folder = TemporaryDirectory()
 address = f"sqlite:///{Path(folder.name) / 'rules.db'}"
 
 # fmt: off
-from insula.adapters.sql.rule_table import RuleTable
-
 RuleTable.create(address)                                # "postgresql://rules@localhost/rules"; or in your migrations
 table = RuleTable(address)
 table.put("too-large", "payment.amount > 1000")          # refused if it is no rule
-with table.renewed(every_seconds=5):
+with Poller(table.reload, every_seconds=5, name="rules"):
     decision = table.rules.decide(payment={"amount": 2000})
 # fmt: on
 

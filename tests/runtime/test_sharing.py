@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from insula.kernel.errors import Unavailable
 from insula.runtime.sharing import Sharing, fair
 from insula.runtime.tenure import LEASE_SECONDS
-from insula.store.lease import Lease, acting_for
+from insula.store.lease import Lease, Present, acting_for
 from insula.testing import VirtualClock, virtual_time
 
 SHARES = 4
@@ -27,7 +27,7 @@ class SharedDatabase:
         self.leases = self
         self.clock = clock
         self.held: dict[str, Lease] = {}
-        self.there: dict[str, float] = {}
+        self.there: dict[str, tuple[str, float]] = {}
         self.away = False
 
     async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
@@ -55,12 +55,15 @@ class SharedDatabase:
         if held.token == lease.token:
             self.held[lease.name] = Lease(held.name, held.holder, held.token, self.clock.now() - timedelta(seconds=1))
 
-    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
         self._answer()
-        self.there.pop(holder, None)
+        now = self.clock.monotonic()
+        self.there = {name: (of, until) for name, (of, until) in self.there.items() if until >= now}
         if seconds:
-            self.there[holder] = self.clock.monotonic() + seconds
-        return sorted(name for name, until in self.there.items() if until >= self.clock.monotonic())
+            self.there[holder] = kind, now + seconds
+        else:
+            self.there.pop(holder, None)
+        return [Present(name, of) for name, (of, _) in self.there.items()]
 
     def _answer(self) -> None:
         if self.away:
@@ -72,35 +75,41 @@ class Movers:
 
     def __init__(self) -> None:
         self.of: dict[int, str] = {}
+        """Work -> process; 0 is what is not shared."""
         self.moves = 0
 
     def count(self, name: str) -> int:
-        return list(self.of.values()).count(name)
+        """How many shares a process has."""
+        return [of for number, of in self.of.items() if number].count(name)
 
     def counts(self, *names: str) -> list[int]:
         return [self.count(name) for name in names]
 
 
 class Process:
-    """One process, that moves the shares it has."""
+    """One process, that moves the shares it has. `trouble` is what keeps it from beginning anything."""
 
-    def __init__(self, name: str, databases: dict[str, SharedDatabase], clock: VirtualClock, movers: Movers) -> None:
+    def __init__(
+        self, name: str, databases: dict[str, SharedDatabase], clock: VirtualClock, movers: Movers, kind: str = ""
+    ) -> None:
         self.name = name
         self.databases = databases
         self.movers = movers
-        self.sharing = Sharing(databases, name, clock, SHARES, self.begin, self.end)
-        self.tokens: dict[int, list[int]] = {}
+        self.trouble: Exception | None = None
+        self.sharing = Sharing(databases, name, clock, SHARES, self.begin, self.end, kind=kind)
 
-    async def begin(self, share: int) -> None:
-        assert share not in self.movers.of, f"{self.movers.of[share]} and {self.name} move share {share}"
-        self.movers.of[share] = self.name
+    async def begin(self, number: int) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        assert number not in self.movers.of, f"{self.movers.of[number]} and {self.name} do the same"
+        self.movers.of[number] = self.name
         self.movers.moves += 1
-        held = [acting_for(database) for database in self.databases.values()]
-        assert all(lease is not None and lease.name == f"share {share}" for lease in held)
+        names = {None if lease is None else lease.name for lease in map(acting_for, self.databases.values())}
+        assert names == {f"share {number - 1} of {SHARES}" if number else "background"}
 
-    async def end(self, share: int, seconds: float) -> None:
-        if self.movers.of.get(share) == self.name:
-            del self.movers.of[share]
+    async def end(self, number: int, seconds: float) -> None:
+        if self.movers.of.get(number) == self.name:
+            del self.movers.of[number]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -116,8 +125,8 @@ class Process:
         """It ends without a word."""
         self.task.cancel()
         await asyncio.wait([self.task])
-        for share in range(SHARES):
-            await self.end(share, 0.0)
+        for number in range(SHARES + 1):
+            await self.end(number, 0.0)
 
 
 @pytest.fixture
@@ -211,6 +220,76 @@ async def test_one_that_met_a_message_it_does_not_know_leaves_everything_to_the_
         assert movers.count("older") == SHARES  # it is alone, and what it knows has to go on
 
 
+async def test_where_all_have_met_such_a_message_they_share_what_they_know(
+    clock: VirtualClock, databases: dict[str, SharedDatabase], movers: Movers
+) -> None:
+    """As after going back to an older version."""
+    one, two = Process("one", databases, clock, movers), Process("two", databases, clock, movers)
+    async with one.running(), two.running():
+        await passing(clock, 8)
+        one.sharing.fall_behind()
+        two.sharing.fall_behind()
+        await passing(clock, 2 * LEASE_SECONDS)
+        assert movers.counts("one", "two") == [2, 2]
+
+
+async def test_versions_that_must_not_work_beside_each_other_follow_one_another(
+    clock: VirtualClock, databases: dict[str, SharedDatabase], movers: Movers
+) -> None:
+    older = [Process(name, databases, clock, movers) for name in ("c", "d")]
+    newer = [Process(name, databases, clock, movers, kind="renames") for name in ("a", "b")]
+    async with older[0].running():
+        await passing(clock, 1)
+        async with older[1].running(), newer[0].running(), newer[1].running():
+            await passing(clock, 4 * LEASE_SECONDS)
+            assert movers.counts("a", "b", "c", "d") == [0, 0, 2, 2]
+            assert movers.of[0] in ("c", "d")
+            await older[0].crash()
+            await older[0].sharing.release()
+            await older[1].crash()
+            await older[1].sharing.release()
+            await passing(clock, LEASE_SECONDS)
+            assert movers.counts("a", "b", "c", "d") == [2, 2, 0, 0]
+            assert movers.of[0] in ("a", "b")
+
+
+async def test_one_that_cannot_begin_its_part_leaves_it_to_the_others_and_tries_again_later(
+    clock: VirtualClock, databases: dict[str, SharedDatabase], movers: Movers
+) -> None:
+    one, two = Process("one", databases, clock, movers), Process("two", databases, clock, movers)
+    two.trouble = OSError("its disk is full")
+    async with one.running(), two.running():
+        await passing(clock, 15)
+        assert movers.count("one") == SHARES
+        two.trouble = None
+        await passing(clock, 600)
+        assert movers.counts("one", "two") == [2, 2]
+
+
+async def test_one_that_does_not_reach_all_databases_keeps_nothing_from_the_others(
+    clock: VirtualClock, databases: dict[str, SharedDatabase], movers: Movers
+) -> None:
+    cut_off = SharedDatabase(clock)
+    cut_off.away = True
+    one = Process("one", databases, clock, movers)
+    two = Process("two", {"billing": databases["billing"], "orders": cut_off}, clock, movers)
+    async with one.running(), two.running():
+        await passing(clock, 15)
+        assert movers.count("one") == SHARES
+
+
+async def test_one_of_the_same_name_that_leaves_takes_nobody_along(
+    clock: VirtualClock, databases: dict[str, SharedDatabase], movers: Movers
+) -> None:
+    """A successor may begin before its predecessor ends."""
+    async with Process("one", databases, clock, movers).running():
+        await passing(clock, 1)
+        for database in databases.values():
+            await database.present("one", "", 0)
+        await passing(clock, 2 * LEASE_SECONDS)
+        assert movers.count("one") == SHARES
+
+
 async def test_while_the_database_is_away_nobody_moves_anything_and_afterwards_it_is_as_before(
     clock: VirtualClock, databases: dict[str, SharedDatabase], movers: Movers
 ) -> None:
@@ -223,6 +302,7 @@ async def test_while_the_database_is_away_nobody_moves_anything_and_afterwards_i
         databases["billing"].away = False
         await passing(clock, 2 * LEASE_SECONDS)
         assert movers.counts("one", "two") == [2, 2]
+        assert movers.of[0] in ("one", "two")
 
 
 @given(st.integers(1, 32), st.integers(1, 40))

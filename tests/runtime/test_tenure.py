@@ -11,7 +11,7 @@ import pytest
 
 from insula.kernel.errors import Unavailable
 from insula.runtime.tenure import LEASE_SECONDS, Tenure
-from insula.store.lease import Lease, acting_for
+from insula.store.lease import Lease, Present, acting_for
 from insula.testing import VirtualClock, virtual_time
 
 
@@ -42,7 +42,7 @@ class SharedDatabase:
         self.lease = Lease(lease.name, lease.holder, lease.token, self.clock.now() + timedelta(seconds=seconds))
         return self.lease
 
-    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
         raise NotImplementedError  # nobody asks who is there
 
     async def release(self, lease: Lease) -> None:
@@ -75,7 +75,11 @@ class Replica:
         self.clock = clock
         self.begin_seconds = begin_seconds
         self.seen = {each: Seen(database) for each, database in databases.items()}
-        self.tenure = Tenure(self.seen, name, clock, self.begin, self.end)
+        self.failures = 0
+        self.tenure = Tenure(self.seen, name, clock, self.begin, self.end, failed=self.fail)
+
+    def fail(self) -> None:
+        self.failures += 1
 
     async def begin(self) -> None:
         if self.begin_seconds:
@@ -275,29 +279,41 @@ async def test_one_that_cannot_go_on_and_is_alone_begins_anew(
         assert (first.moves, first.times) == (True, 3)
 
 
-async def test_one_that_gives_way_lets_a_standby_take_over(
+async def test_one_that_hands_over_leaves_handlers_a_moment_and_takes_the_leases_again_when_it_may(
     clock: VirtualClock, databases: dict[str, SharedDatabase]
 ) -> None:
     first, second = Replica("one", databases, clock), Replica("two", databases, clock)
     async with second_begins_later(clock, first, second):
-        first.tenure.give_way()
-        await passing(clock, 2)
+        first.tenure.hand_over()
+        await passing(clock, 1.5)
         assert (first.moves, second.moves) == (False, True)
         assert first.seconds_to_end == [2.0]  # the lease is its own still, and handlers under way may end
-        await passing(clock, 10 * LEASE_SECONDS)
-        assert (first.moves, second.moves) == (False, True)
+        await second.stop()
+        await passing(clock, 2)
+        assert first.moves
 
 
-async def test_one_that_gives_way_in_vain_goes_on_and_asks_ever_more_rarely(
+async def test_one_that_is_killed_after_a_hand_over_goes_on_at_once_under_its_name(
     clock: VirtualClock, databases: dict[str, SharedDatabase]
 ) -> None:
-    first = Replica("one", databases, clock)
+    first, again = Replica("one", databases, clock), Replica("one", databases, clock)
     async with first.running():
-        for _ in range(600):
-            await passing(clock, 1)
-            first.tenure.give_way()
-        assert first.moves
-        assert 3 <= first.times <= 6
+        await passing(clock, 1)
+        first.tenure.hand_over()
+        await passing(clock, 2)
+        assert first.times == 2
+        await first.crash()
+        async with again.running():
+            await passing(clock, 0.5)
+            assert again.moves
+
+
+async def test_what_could_not_be_begun_is_told(clock: VirtualClock, databases: dict[str, SharedDatabase]) -> None:
+    first = Replica("one", databases, clock)
+    databases["billing"].away = True
+    async with first.running():
+        await passing(clock, 3)
+    assert first.failures >= 2
 
 
 @asynccontextmanager

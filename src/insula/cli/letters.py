@@ -107,7 +107,10 @@ def _change(action: str, letter: str, target: str | None, configuration: Configu
     try:
         changed = sum(answer["changed"] for answer in ask_all(directory, "POST", path, sequences))
     except NotServed:
-        raise ConfigurationError(f"the process of {module.name} is not up; start it, then {action} again") from None
+        raise ConfigurationError(
+            f"no process takes messages of {module.name} just now: start it, or wait a moment if one was only just "
+            f"started or stopped, then {action} again"
+        ) from None
     except NotRunning:
         changed = asyncio.run(_change_offline(system, configuration, module, action, sequences))
     say(f"{action}: {changed} of {module.name}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection
 
 from insula.kernel.clock import Clock
 from insula.messaging.lane import Lane
-from insula.messaging.transport import needless_cursor, partition_cursor
+from insula.messaging.transport import Subscription, needless_cursor, partition_cursor
 from insula.store.database import Database, Scope, Unit
 
 REDELIVERY_SECONDS = 600.0
@@ -26,37 +25,33 @@ class Needless:
         self._clock = clock
         self._name = needless_cursor(source, share)
         self._cursors = [partition_cursor(source, partition) for partition in range(partitions)]
-        self._subscribed_at: float | None = None
-        self._reached: deque[tuple[float, int]] = deque()
-        """When we looked, and how far anybody had come in any partition by then."""
+        self._subscription: Subscription | None = None
+        self._since = 0.0
 
-    def subscribed(self) -> None:
+    def subscribed(self, subscription: Subscription) -> None:
         """From now on the broker delivers."""
-        self._subscribed_at = self._clock.monotonic()
+        self._subscription, self._since = subscription, self._clock.monotonic()
 
     def ended(self) -> None:
         """It does no more."""
-        self._subscribed_at = None
+        self._subscription = None
 
     async def position(self, lanes: Collection[Lane]) -> int:
         """The marks of what was taken up to here are needed no more.
 
-        An earlier run may have taken more of a partition than it remembered. It is not known how much until the broker
-        has delivered that again. What stood in the channel before that time has arrived by now, so nothing up to there
-        is under way but what the lanes hold: a share in which nothing comes holds up no marks.
+        A share that the broker has nothing of is done with everything that anybody had read of the other shares before
+        we asked: a source publishes in one order. So one in which nothing comes holds up no marks. Of any other only
+        the own partitions are known; and an earlier run may have taken more of them than it remembered, which the
+        broker has to deliver again first.
         """
-        now = self._clock.monotonic()
-        self._reached.append((now, await self._furthest()))
-        if self._subscribed_at is None or now - self._subscribed_at <= REDELIVERY_SECONDS:
-            return min((lane.remembered or 0 for lane in lanes), default=0)
-        while len(self._reached) > 1 and self._reached[1][0] <= now - REDELIVERY_SECONDS:
-            self._reached.popleft()
-        held = [lane.remembered or 0 for lane in lanes if lane.has_unremembered]
-        if held:
-            return min(held)
-        looked_at, furthest = self._reached[0]
-        before = furthest if looked_at <= now - REDELIVERY_SECONDS else 0
-        return max(before, *(lane.remembered or 0 for lane in lanes))
+        subscription, furthest = self._subscription, await self._furthest()
+        if subscription is None:
+            return _surely(lanes)
+        if await subscription.is_empty() and subscription is self._subscription and not _held(lanes):
+            return furthest
+        if self._clock.monotonic() - self._since <= REDELIVERY_SECONDS:
+            return _surely(lanes)
+        return min(_held(lanes), default=max((lane.remembered or 0 for lane in lanes), default=0))
 
     async def _furthest(self) -> int:
         return max([await self._database.cursor(name) or 0 for name in self._cursors])
@@ -71,3 +66,11 @@ class Needless:
             await unit.save_cursor(self._name, position)
 
         await self._database.perform(body, Scope(f"{self._database.name}: marks of what {self._source} publishes"))
+
+
+def _surely(lanes: Collection[Lane]) -> int:
+    return min((lane.remembered or 0 for lane in lanes), default=0)
+
+
+def _held(lanes: Collection[Lane]) -> list[int]:
+    return [lane.remembered or 0 for lane in lanes if lane.has_unremembered]

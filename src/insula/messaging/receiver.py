@@ -56,8 +56,8 @@ class Receiver:
         self.database = dispatcher.database
         self.types = frozenset(handlers)
         self.handled = 0
-        self.on_parked: list[Callable[[], None]] = []
-        """Called when a message was parked, or is to be tried again."""
+        self.on_parked: list[Callable[[Key | None], None]] = []
+        """Called when a message was parked, or is to be tried again, with its key; None where it may be any."""
         self._dispatcher = dispatcher
         self._handlers = handlers
         self._by_consumer = {handler.consumer: handler for group in handlers.values() for handler in group}
@@ -72,6 +72,12 @@ class Receiver:
         """Whether a row may be parked: while none ever was, nobody needs to look for those that are due."""
         self._last_turns: dict[Key, asyncio.Future[bool]] = {}
         self._losses: dict[Key, int] = {}
+
+    @property
+    def renamed(self) -> list[str]:
+        """Which consumers have another name than before."""
+        found = {name: each.declaration.renamed_from for name, each in self._by_consumer.items()}
+        return [f"{before} is {name}" for name, before in found.items() if before is not None]
 
     async def start(self, owns: Owns = all_keys) -> None:
         """Take over from consumers that were renamed, and learn which keys are parked.
@@ -90,7 +96,7 @@ class Receiver:
         self.end(owns)
         parked = {key for key in await self.database.parked_keys() if owns(key)}
         self._parked |= parked
-        self._has_parked = bool(self._parked)
+        self._has_parked = self._has_parked or bool(parked)  # one may be parking just now
         for gone in sorted({consumer for consumer, _, _ in parked} - self.consumers):
             _log.warning(
                 "%s: messages are parked for %s, which is gone; renamed_from= (of a command: name=) gives them an heir",
@@ -134,10 +140,10 @@ class Receiver:
             await self._park(key, handler, envelope, attempts=1, error=described(error), reason=error)
         self._losses.pop(key, None)
 
-    def tell_of_parked(self) -> None:
-        """Wake whoever tries parked messages again."""
+    def tell_of_parked(self, key: Key | None = None) -> None:
+        """Wake whoever tries parked messages again. Parameters: `key`, of which (default: any)."""
         for listener in self.on_parked:
-            listener()
+            listener(key)
 
     def _may_be_lost(self, key: Key, error: Exception) -> bool:
         """Whether the message has not failed: its database did not answer, which uses up no attempt.
@@ -172,7 +178,7 @@ class Receiver:
         self._has_parked = True  # also where storing it fails: it may be there all the same
         await self.database.perform(body, Scope(f"{handler.name}: parking {envelope.id}"))
         self._parked.add(key)
-        self.tell_of_parked()
+        self.tell_of_parked(key)
 
     def _verdict(self, handler: Handler, attempts: int, reason: Exception | None) -> tuple[ParkedState, Any]:
         now = self._clock.now()
@@ -310,7 +316,7 @@ class Receiver:
             await unit.repark(head.sequence, attempts=attempts, due=due, state=state, error=text)
 
         await self.database.perform(body, Scope(f"{handler.name}: parking {head.envelope.id}"))
-        self.tell_of_parked()
+        self.tell_of_parked((head.consumer, head.source, head.key))
 
     async def revive(self, sequences: Sequence[int]) -> int:
         """Let dead letters be tried again at once, from their first attempt; returns how many."""

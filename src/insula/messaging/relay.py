@@ -12,7 +12,7 @@ from insula.messages import Envelope
 from insula.messaging.epoch import in_log
 from insula.messaging.failing import described
 from insula.messaging.receiver import Receiver
-from insula.messaging.transport import log_cursor, partition_cursor, partition_of
+from insula.messaging.transport import joined_cursor, log_cursor, partition_cursor, partition_of
 from insula.messaging.waiting import Signal, land
 from insula.store.database import Scope, Unit
 from insula.store.log import Log
@@ -118,12 +118,16 @@ class Relay:
     async def settle(self) -> None:
         """Store where a new subscriber begins, before anything is appended that it has to hear.
 
-        For processes that take requests before one of them begins to deliver. Of two that do this at once the later may
-        turn the cursor back, never past anything: what comes again finds its mark.
+        For processes that take requests before one of them begins to deliver. Of two that do this at once one is first.
         """
         head = await self.source.log_head()
-        if await self.receiver.database.cursor(self._name) is None:
-            await self._save(head)
+        if await self.receiver.database.cursor(self._name) is not None:
+            return
+
+        async def body(unit: Unit) -> None:
+            await unit.begin_cursor(self._name, head)
+
+        await self.receiver.database.perform(body, Scope(f"{self.receiver.module}: cursor on the {self._name}"))
 
     async def start(self) -> None:
         """Begin where the last run left off; a new subscriber begins at the end of the log.
@@ -155,8 +159,12 @@ class Relay:
     async def _read_apart(self, partitions: int, head: int) -> int:
         """Take over from a `Subscriber`, which has read each partition by itself; returns where to begin."""
         database, self._partitions = self.receiver.database, partitions
-        found = [(each, await database.cursor(partition_cursor(self.source.name, each))) for each in range(partitions)]
-        self._apart = {partition: in_log(position) for partition, position in found if position is not None}
+        joined = await database.cursor(joined_cursor(self.source.name))
+        for partition in range(partitions):
+            found = await database.cursor(partition_cursor(self.source.name, partition))
+            known = [in_log(position) for position in (found, joined) if position is not None]
+            if known:
+                self._apart = {**self._apart, partition: max(known)}
         return min(self._apart.values(), default=head)
 
     def _was_read(self, envelope: Envelope) -> bool:

@@ -20,9 +20,11 @@ from insula.messaging.transport import (
     Delivery,
     Subscription,
     Transport,
+    joined_cursor,
     log_cursor,
     partition_cursor,
     partitions_of,
+    shares_cursor,
 )
 from insula.messaging.waiting import Signal, land
 from insula.store.database import Scope, Unit
@@ -70,7 +72,8 @@ class Subscriber:
         self.source = source
         self.receiver = receiver
         self.share = share
-        self.partitions = partitions_of(share, transport.partitions, transport.shares)
+        self._all, self._shares = transport.partitions, transport.shares
+        self.partitions = partitions_of(share, self._all, self._shares)
         self.on_unknown: Callable[[], None] = _nothing
         """Called when a message came that a newer version of the system has to take."""
         self.gaps: dict[int, Gap] = {}
@@ -111,21 +114,31 @@ class Subscriber:
         """Learn how far each partition was taken. The broker is not asked yet: a module starts without it.
 
         A module whose source ran in the same process until now goes on where that ended.
-        Raises ConfigurationError for another number of partitions than were read before.
+        Raises ConfigurationError for another number of partitions or shares than were read before.
         """
         self._forget()
-        all_of_them, together = self._transport.partitions, await self._cursor(log_cursor(self.source))
-        if together is not None and together < 0 and together != -all_of_them:
+        together, shares = await self._cursor(log_cursor(self.source)), await self._cursor(shares_cursor(self.source))
+        other = together is not None and together < 0 and (-together != self._all or shares not in (None, self._shares))
+        if together is not None and other:
             raise ConfigurationError(
-                f"{self.receiver.module} has read the log of {self.source} in {-together} partitions, not "
-                f"{all_of_them}; give the transport that number"
+                f"{self.receiver.module} has read the log of {self.source} in {-together} partitions and {shares} "
+                f"shares, not in {self._all} and {self._shares}; give the transport those numbers"
             )
+        joined = await self._cursor(joined_cursor(self.source)) if together is None or together < 0 else together
+        own: dict[str, int] = {}
         for partition in self.partitions:
             found = await self._cursor(partition_cursor(self.source, partition))
-            known = [position for position in (found, together) if position is not None and position >= 0]
-            self._lanes[partition] = Lane(max(known, default=None))
-        if together != -all_of_them:
-            await self._read_apart(together)
+            known = max((position for position in (found, joined) if position is not None), default=None)
+            self._lanes[partition] = Lane(known)
+            if known is not None and known != found:
+                own[partition_cursor(self.source, partition)] = known
+        if together is None or together >= 0:  # from now on each partition is read by itself
+            if together is not None:
+                own[joined_cursor(self.source)] = together
+            own[log_cursor(self.source)] = -self._all
+        if shares != self._shares:
+            own[shares_cursor(self.source)] = self._shares
+        await self._save(own)
 
     def _cursor(self, name: str) -> Coroutine[Any, Any, int | None]:
         return self.receiver.database.cursor(name)
@@ -136,24 +149,6 @@ class Subscriber:
         self._mending, self._watched, self._passed = set(), set(), []
         self._unremembered, self._remember_at, self._landing = 0, None, False
         self._needless.ended()
-
-    async def _read_apart(self, together: int | None) -> None:
-        """Remember that each partition is read by itself from now on.
-
-        Where the log was read as a whole, that is known of all of it only when each share has said so of its own: the
-        last of them finds the cursors of all the others.
-        """
-        lanes = self._lanes.items()
-        await self._save(
-            {
-                partition_cursor(self.source, each): lane.remembered
-                for each, lane in lanes
-                if lane.remembered is not None
-            }
-        )
-        everything = range(self._transport.partitions)
-        if together is None or None not in [await self._cursor(partition_cursor(self.source, p)) for p in everything]:
-            await self._save({log_cursor(self.source): -len(everything)})
 
     async def vouch(self) -> None:
         """Store up to where marks are needed no more, for whoever deletes them."""
@@ -188,7 +183,7 @@ class Subscriber:
             self.source, self.receiver.module, self.share, arrived=self._awake.set, window=WINDOW, begin=self._begin
         )
         self._subscription = subscription
-        self._needless.subscribed()
+        self._needless.subscribed(subscription)
         try:
             while True:
                 self._awake.clear()

@@ -125,7 +125,11 @@ class Retrier:
         self._clock = clock
         self._awake = Signal()
         self._running: dict[Key, asyncio.Task[None]] = {}
-        receiver.on_parked.append(self._awake.set)
+        receiver.on_parked.append(self._wake)
+
+    def _wake(self, key: Key | None) -> None:
+        if key is None or self._owns(key):
+            self._awake.set()
 
     async def run(self) -> None:
         """Until cancelled."""

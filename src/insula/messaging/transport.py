@@ -52,6 +52,16 @@ def partition_cursor(source: str, partition: int) -> str:
     return f"log of {source}/{partition}"
 
 
+def joined_cursor(source: str) -> str:
+    """Under which name it stands how far all of a source's log was read before its partitions were read apart."""
+    return f"log of {source} until it was read apart"
+
+
+def shares_cursor(source: str) -> str:
+    """Under which name it stands in how many shares a source is read."""
+    return f"shares of the log of {source}"
+
+
 def needless_cursor(source: str, share: int) -> str:
     """Under which name a receiver remembers up to where marks of what it has taken of a share are needed no more."""
     return f"log of {source} without marks in share {share}"
@@ -87,6 +97,10 @@ class Subscription(Protocol):
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that these need not come again; they still may, so acknowledge them again then."""
+        ...
+
+    async def is_empty(self) -> bool:
+        """Whether at some moment since the call everything in the share was given and acknowledged."""
         ...
 
     async def close(self) -> None:

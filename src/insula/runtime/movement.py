@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -13,9 +15,11 @@ from insula.messaging.turns import Key
 from insula.runtime.background import Background
 from insula.runtime.configuration import Store
 from insula.runtime.sharing import Sharing
-from insula.runtime.tenure import LeasedDatabase, Tenure
+from insula.runtime.tenure import LeasedDatabase
 from insula.runtime.wiring import Wired
 from insula.runtime.work import ModulesWork, ShareWork, Work
+
+_log = logging.getLogger("insula.runtime")
 
 Value = TypeVar("Value")
 Within = Callable[[Coroutine[Any, Any, Value]], Awaitable[Value]]
@@ -37,9 +41,9 @@ class Movement:
         self._shares = [ShareWork(wired, share, clock) for share in range(wired.shares)]
         works: list[Work] = [self._modules, *self._shares]
         self._backgrounds = [Background(work, partial(self._broken, number)) for number, work in enumerate(works)]
-        self._tenures: list[Tenure] = []
+        self._are_broken: set[int] = set()
         self._sharing: Sharing | None = None
-        self._running: list[asyncio.Task[None]] = []
+        self._running: asyncio.Task[None] | None = None
         if holder:
             self._stand_by(wired, holder)
 
@@ -51,46 +55,50 @@ class Movement:
 
         async def begin(number: int) -> None:
             await self._backgrounds[number].begin()
-            self._ready(True)  # also where what was begun before has ended by itself
+            self._are_broken.discard(number)
+            self._ready(not self._are_broken)  # also where what was begun before has ended by itself
 
         async def end(number: int, seconds: float) -> None:
             await self._backgrounds[number].end(seconds)
 
-        tenure = Tenure(databases, holder, self._clock, partial(begin, 0), partial(end, 0))
-        sharing = Sharing(
-            databases, holder, self._clock, wired.shares,
-            lambda share: begin(share + 1), lambda share, seconds: end(share + 1, seconds),
-        )  # fmt: skip
-
-        def fall_behind() -> None:
-            tenure.give_way()
-            sharing.fall_behind()
-
+        if not databases:  # all of the data was moved to files, which one process may open
+            return
+        kind = _kind_of(wired)
+        self._sharing = Sharing(databases, holder, self._clock, wired.shares, begin, end, kind=kind)
         for subscriber in wired.subscribers:
-            subscriber.on_unknown = fall_behind
-        self._tenures, self._sharing = [tenure, *sharing.tenures], sharing
+            subscriber.on_unknown = self._sharing.fall_behind
 
     async def begin(self) -> None:
         """Move messages from now on; where there are others, as soon as it is our turn.
 
         When it returns, nothing that is appended is missed, whoever delivers it.
         """
-        if self._sharing is None:
+        if self._sharing is not None:
+            await self._modules.settle()
+            self._running = asyncio.get_running_loop().create_task(self._sharing.run(), context=without_deadline())
+            self._running.add_done_callback(self._over)
+            return
+        try:
             for background in self._backgrounds:
                 await background.begin()
-            return
-        await self._modules.settle()
-        runs = [self._tenures[0].run()]
-        if self._shares:
-            runs.append(self._sharing.run())
-        loop = asyncio.get_running_loop()
-        self._running = [loop.create_task(run, context=without_deadline()) for run in runs]
+        except BaseException:
+            for background in self._backgrounds:
+                await background.end(0.0)
+            raise
+
+    def _over(self, running: asyncio.Task[None]) -> None:
+        """That never ends by itself: without it nobody knows whose turn it is."""
+        if not running.cancelled():
+            _log.critical("sharing has ended; restart the process", exc_info=running.exception())
+            self._ready(False)
 
     def _broken(self, number: int) -> None:
         """Messages stand still here, and another process may move them."""
+        self._are_broken.add(number)
         self._ready(False)
-        if self._tenures:
-            self._tenures[number].give_up()
+        if self._sharing is not None:
+            self._sharing.in_trouble()
+            self._sharing.tenures[number].give_up()
 
     @property
     def runs(self) -> bool:
@@ -106,28 +114,33 @@ class Movement:
         """Within what to do something with a key of a module; None where another process takes its messages."""
         for number, background in enumerate(self._backgrounds):
             if background.runs and background.work.owns(module, key):
-                return self._tenures[number].within if self._tenures else _at_once
+                return _at_once if self._sharing is None else self._sharing.tenures[number].within
         return None
 
     async def maintain(self) -> int:
         """One round of upkeep; returns how many rows went."""
         for share in self.shares:
-            await self._shares[share].vouch()
-        return await self._modules.maintain()
+            await self._within(share + 1, self._shares[share].vouch())
+        return await self._within(0, self._modules.maintain())
+
+    async def _within(self, number: int, work: Coroutine[Any, Any, Value]) -> Value:
+        return await (work if self._sharing is None else self._sharing.tenures[number].within(work))
 
     async def end(self, seconds: float) -> None:
         """Begin no handler any more, let those under way end for so long, save cursors, give leases back."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
         endings = [background.end(seconds) for background in self._backgrounds]
-        if self._sharing is None:
-            await asyncio.gather(*endings)
-            return
-        await asyncio.gather(*(tenure.within(end) for tenure, end in zip(self._tenures, endings, strict=True)))
-        await self._tenures[0].release()
-        await self._sharing.release()
+        await asyncio.gather(*(self._within(number, ending) for number, ending in enumerate(endings)))
+        if self._sharing is not None:
+            await self._sharing.release()
+
+
+def _kind_of(wired: Wired) -> str:
+    """What tells versions apart that must not work beside each other: each renames consumers for itself."""
+    renamed = sorted(each for receiver in wired.receivers.values() for each in receiver.renamed)
+    return hashlib.sha256("\n".join(renamed).encode()).hexdigest()[:12] if renamed else ""
 
 
 async def _at_once(work: Coroutine[Any, Any, Value]) -> Value:

@@ -33,9 +33,7 @@ _HAND_OVER_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 
 _AWAY_SECONDS = 3 * _LOOK_SECONDS
-_FIRST_STAY_SECONDS = 30.0
-_LONGEST_STAY_SECONDS = 600.0
-"""How long whoever has given way in vain moves messages before it gives way again."""
+"""So long a process that cannot go on leaves the leases to others."""
 
 
 class LeasedDatabase(Protocol):
@@ -45,6 +43,10 @@ class LeasedDatabase(Protocol):
     def leases(self) -> Leases:
         """Who may do what alone."""
         ...
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 @asynccontextmanager
@@ -61,7 +63,8 @@ class Tenure:
     Parameters: `databases`, by module; `holder`, the name of this process, the same after a restart; `begin`, which is
     cancelled when a lease is lost meanwhile, and `end`, which may come where nothing was begun, and is told how many
     seconds handlers under way may take; both, and what they begin, store on the strength of the leases. `lease`, the
-    name; `admission`, asked each time before the leases are (default: always admitted).
+    name; `admission`, asked each time before the leases are (default: always admitted); `failed`, called when leases
+    could not be asked for, or what they are for could not be begun.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Tenure:
         *,
         lease: str = LEASE,
         admission: Admission = _always,
+        failed: Callable[[], None] = _nothing,
     ) -> None:
         self._databases = [databases[name] for name in sorted(databases)]  # all in one order: nobody waits in a circle
         self._holder = holder
@@ -83,6 +87,7 @@ class Tenure:
         self._end = end
         self._lease = lease
         self._admission = admission
+        self._failed = failed
         self._context: Context | None = None
         self._held: Sequence[Lease] = ()
         self._until = 0.0
@@ -90,8 +95,6 @@ class Tenure:
         self._gives_way = False
         self._hands_over = False
         self._is_lost = False
-        self._stays_until = 0.0
-        self._stay_seconds = _FIRST_STAY_SECONDS
 
     @property
     def holds(self) -> bool:
@@ -107,13 +110,8 @@ class Tenure:
         """Do something on the strength of the leases last held."""
         return await asyncio.create_task(work, context=self._context)
 
-    def give_way(self) -> None:
-        """Let another process move messages, if there is one: it may be of a newer version, which knows them all."""
-        if self._clock.monotonic() >= self._stays_until:
-            self.give_up()
-
     def give_up(self) -> None:
-        """The same for a process that cannot go on: at once, and however often. Alone, it begins anew."""
+        """Let another process have the leases for a while, since this one cannot go on. Alone, it begins anew."""
         self._gives_way = True
         self._awake.set()
 
@@ -123,26 +121,24 @@ class Tenure:
             try:
                 if await self._admitted():
                     self._gives_way = self._hands_over = self._is_lost = False
-                    _log.info("%s moves messages now (%s)", self._holder, self._lease)
                     await self._served()
             except Exception as error:
-                _log.warning("%s: lease: %s", self._holder, described(error))
+                _log.warning("%s: lease (%s): %s", self._holder, self._lease, described(error))
+                self._failed()
             if self._held:
-                await self.within(self._ended())
+                await self._ended()
                 await self.release()
-            await self._clock.sleep(self._seconds_away())
-
-    def _seconds_away(self) -> float:
-        """How long to leave the leases to others."""
-        if not self._gives_way:
-            return _LOOK_SECONDS
-        self._stays_until = self._clock.monotonic() + self._stay_seconds
-        self._stay_seconds = min(2 * self._stay_seconds, _LONGEST_STAY_SECONDS)
-        self._gives_way = False
-        return _AWAY_SECONDS
+            away, self._gives_way = self._gives_way, False
+            await self._clock.sleep(_AWAY_SECONDS if away else _LOOK_SECONDS)
 
     async def _ended(self) -> None:
-        await self._end(0.0 if self._is_lost else _HAND_OVER_SECONDS)
+        async def end() -> None:
+            await self._end(0.0 if self._is_lost else _HAND_OVER_SECONDS)
+
+        try:
+            await self.within(end())
+        except Exception as error:  # whatever it is, the leases must be given back
+            _log.warning("%s: lease (%s): %s", self._holder, self._lease, described(error))
 
     async def _admitted(self) -> bool:
         async with self._admission() as admitted:
@@ -171,6 +167,7 @@ class Tenure:
             await asyncio.wait((*over, beginning), return_when=asyncio.FIRST_COMPLETED)
             if beginning.done():
                 beginning.result()
+                _log.info("%s moves messages now (%s)", self._holder, self._lease)
                 await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (*over, beginning):
@@ -188,7 +185,7 @@ class Tenure:
         while True:
             await self._pause(RENEW_SECONDS)
             if self._hands_over:
-                return self._stand_behind()
+                return None
             if self._gives_way:
                 _log.warning("%s gives way to another process, if there is one", self._holder)
                 return self._stand_behind()

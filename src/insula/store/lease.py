@@ -27,6 +27,14 @@ class Lease:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A process that is there. Parameters: `kind`, what it says of itself."""
+
+    holder: str
+    kind: str
+
+
 class Leases(Protocol):
     """Leases that all processes of a module see alike."""
 
@@ -42,10 +50,11 @@ class Leases(Protocol):
         """Give it back; harmless when it was lost."""
         ...
 
-    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
         """Say that a process is there for so many seconds from now, or with 0 that it counts no more.
 
-        Returns everybody who counts, in order of their names.
+        Returns everybody who counts, in the order in which they came. Parameters: `kind`, what the process says of
+        itself.
         """
         ...
 

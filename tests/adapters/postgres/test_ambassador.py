@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import asyncpg
 import pytest
 
 from insula.adapters.postgres.address import Address
@@ -19,12 +23,15 @@ class Server:
     def __init__(self, *answers: Exception | str) -> None:
         self.answers = list(answers)
         self.asked = 0
+        self.sleep: Callable[[], Awaitable[None]] | None = None
 
     async def connect(self, **settings: str) -> str:
         self.asked += 1
         answer = self.answers.pop(0) if self.answers else "a connection"
         if isinstance(answer, Exception):
             raise answer
+        if self.sleep is not None:
+            await self.sleep()
         return answer
 
 
@@ -38,13 +45,13 @@ async def test_a_connection_that_breaks_while_it_is_made_is_made_again() -> None
 
 async def test_a_server_that_is_away_is_left_alone_for_a_moment_and_then_tried_by_one() -> None:
     with virtual_time() as clock:
-        server = Server(*[ConnectionRefusedError()] * 20)
+        server = Server(*[ConnectionRefusedError("refused")] * 20)
         ambassador = Ambassador(server.connect, "orders")
         for _ in range(FAILURES_BEFORE_OPEN):
             with pytest.raises((ConnectionRefusedError, DatabaseUnavailable)):
                 await clock.run(ambassador.connect())
         asked = server.asked
-        with pytest.raises(DatabaseUnavailable, match="orders: its database did not answer 5 times in a row") as caught:
+        with pytest.raises(DatabaseUnavailable, match=r"did not answer 5 times in a row \(refused\)") as caught:
             await clock.run(ambassador.connect())
         assert caught.value.retry_after == pytest.approx(OPEN_SECONDS, abs=0.3)
         assert server.asked == asked
@@ -53,14 +60,31 @@ async def test_a_server_that_is_away_is_left_alone_for_a_moment_and_then_tried_b
         assert await clock.run(ambassador.connect()) == "a connection"
 
 
-async def test_a_refusal_is_an_answer_and_opens_no_circuit() -> None:
+@pytest.mark.parametrize(
+    "refusal", [asyncpg.InvalidPasswordError("wrong"), asyncpg.TooManyConnectionsError("too many"), ValueError("odd")]
+)
+async def test_a_refusal_is_an_answer_and_opens_no_circuit(refusal: Exception) -> None:
     with virtual_time() as clock:
-        server = Server(*[ValueError("no such role")] * 10)
+        server = Server(*[refusal] * 10)
         ambassador = Ambassador(server.connect, "orders")
         for number in range(1, 11):
-            with pytest.raises(ValueError, match="no such role"):
+            with pytest.raises(type(refusal)):
                 await clock.run(ambassador.connect())
             assert server.asked == number
+
+
+async def test_a_server_that_is_back_and_slow_is_not_taken_for_away() -> None:
+    with virtual_time() as clock:
+        server = Server(*[ConnectionRefusedError("refused")] * 20)
+        ambassador = Ambassador(server.connect, "orders")
+        for _ in range(FAILURES_BEFORE_OPEN):
+            with pytest.raises((ConnectionRefusedError, DatabaseUnavailable)):
+                await clock.run(ambassador.connect())
+        server.answers.clear()
+        server.sleep = partial(clock.sleep, 3.0)
+        await clock.run(clock.sleep(OPEN_SECONDS))
+        assert await clock.run(ambassador.connect()) == "a connection"
+        assert await clock.run(ambassador.connect()) == "a connection"
 
 
 async def test_units_and_connections_are_counted(postgres_address: Address) -> None:

@@ -6,13 +6,15 @@ import asyncio
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from insula.adapters.postgres.address import Address
 from insula.kernel.clock import SystemClock
 from insula.messages import Envelope
 from insula.store.database import Scope, Unit
 from insula.store.errors import LeaseTaken
-from insula.store.lease import act_for
+from insula.store.lease import Present, act_for
+from insula.store.unit_of_work import SyncUnitOfWork
 from support.postgres import opened_on_postgres
 
 SLEEPING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
@@ -141,3 +143,40 @@ async def test_it_is_renewed_also_while_slow_handlers_have_every_connection(post
         handler.cancel()
         await asyncio.wait([handler])
     await other.close()
+
+
+async def test_a_lease_that_is_renewed_while_a_handler_works_does_not_make_it_run_again(
+    postgres_address: Address,
+) -> None:
+    async with opened_on_postgres(postgres_address, alone=False) as database:
+        lease = await database.leases.acquire("share 1 of 4", "a", 60)
+        act_for(database.leases, lease)
+        loop, runs = asyncio.get_running_loop(), 0
+
+        def work(unit: SyncUnitOfWork) -> None:
+            nonlocal runs
+            runs += 1
+            unit.execute(text("select count(*) from insula_meta"))
+            asyncio.run_coroutine_threadsafe(database.leases.renew(lease, 60), loop).result()
+
+        async def remember(unit: Unit) -> None:
+            await unit.save_cursor("log of orders", 7)
+
+        await database.perform_in_thread(work, Scope("a long handler", finally_=[remember]))
+        assert runs == 1
+
+
+async def test_who_is_there_is_told_in_the_order_of_coming_until_it_leaves_or_falls_silent(
+    postgres_address: Address,
+) -> None:
+    async with opened_on_postgres(postgres_address, alone=False) as database:
+        leases = database.leases
+        await leases.present("b", "", 60)
+        await leases.present("a", "newer", 60)
+        assert await leases.present("b", "behind", 60) == [Present("b", "behind"), Present("a", "newer")]
+        assert await leases.present("b", "", 0) == [Present("a", "newer")]
+        assert await leases.present("b", "", 60) == [Present("a", "newer"), Present("b", "")]  # it came again
+        connection = await asyncpg.connect(postgres_address.url)
+        await connection.execute("update insula_process set until = '-infinity' where holder = 'a'")
+        await connection.close()
+        assert await leases.present("b", "", 60) == [Present("b", "")]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, insert
 from sqlalchemy.pool import NullPool
 
+from insula.adapters.polling.poller import Poller
 from insula.adapters.postgres.address import Address
 from insula.adapters.sql.rule_table import RuleTable, rules_table
 from insula.kernel.errors import ConfigurationError
@@ -61,7 +62,7 @@ def test_a_change_is_seen_while_the_rules_are_renewed(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/rules.db"
     RuleTable.create(address)
     table, pause = RuleTable(address), threading.Event()
-    with table.renewed(every_seconds=0.005):
+    with Poller(table.reload, 0.005, name="rules"):
         RuleTable(address).put("always", "true")
         for _ in range(2000):
             if table.rules:

@@ -130,6 +130,12 @@ class KafkaSubscription:
                 await self._channels.remember(self._topic, self._receiver, new)
             self._remembered |= new
 
+    async def is_empty(self) -> bool:
+        """Whether what the topic has now was all acknowledged and remembered."""
+        with self._connection.told(f"looking at the end of {self._topic.name}"):
+            ends = await self._channels.ends(self._topic)
+        return not self._ended and all(at >= ends[partition] for partition, at in self._remembered.items())
+
     async def close(self) -> None:
         """Read no more. What was not acknowledged comes again to the next subscription."""
         self.end("closed")

@@ -191,6 +191,15 @@ class MemorySubscription:
             self._reader.unacknowledged.pop(delivery.receipt, None)
         self.fill()
 
+    async def is_empty(self) -> bool:
+        """Whether everything was given and acknowledged."""
+        reader, messages = self._reader, self._stored.messages
+        mine = (each for each in messages[reader.following :] if each is not None)
+        partitions = (partition_of(each, self._partitions) for each in mine)
+        return (
+            not self._ended and not reader.unacknowledged and not any(each in reader.partitions for each in partitions)
+        )
+
     def end(self) -> None:
         """Hand over nothing more; whoever takes is told."""
         self._ended = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -41,7 +41,8 @@ class NatsSubscription:
     given all of it at once, in its order, instead of after `acknowledge_seconds`.
 
     Parameters: `pull_subject`, where to ask for messages; `window`, how many at a time; `acknowledge_seconds`, how long
-    the server waits for a word about each: it gets one in time as long as this process lives.
+    the server waits for a word about each: it gets one in time as long as this process lives; `left`, tells how many
+    messages are not acknowledged or not given yet.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class NatsSubscription:
         arrived: Callable[[], None],
         window: int,
         acknowledge_seconds: float,
+        left: Callable[[], Awaitable[int]],
     ) -> None:
+        self._left = left
         self._connection = connection
         self._client = client
         self._pull_subject = pull_subject
@@ -165,6 +168,10 @@ class NatsSubscription:
                 if delivery.receipt in self._held:  # else it is of a subscription before, and has come again
                     self._held.discard(delivery.receipt)
                     await self._client.publish(delivery.receipt)
+
+    async def is_empty(self) -> bool:
+        """Whether the server has nothing for us any more, and waits for no word of ours."""
+        return not self._ended and await self._left() == 0
 
     def _lost(self) -> None:
         self._end("the connection was lost")

@@ -112,9 +112,14 @@ class NatsTransport:
         client = await self._connection.client()
         context = await self._connection.jetstream()
         stream, consumer = self._options.stream(source), self._options.consumer(receiver, share)
+
+        async def left() -> int:
+            found = await self._connection.ask(context.consumer_info(stream, consumer), f"looking at {consumer}")
+            return (found.num_pending or 0) + (found.num_ack_pending or 0)
+
         subscription = NatsSubscription(
             self._connection, client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}", arrived, window,
-            self._options.acknowledge_seconds,
+            self._options.acknowledge_seconds, left,
         )  # fmt: skip
 
         async def begin_reading() -> None:

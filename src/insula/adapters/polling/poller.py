@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 from weakref import WeakSet
 
 from insula.kernel.clock import Clock, SystemClock
@@ -14,7 +16,7 @@ _STOP_SECONDS = 1.0
 
 
 class Poller:
-    """Renews until it is stopped. A process that is forked off has a thread of its own.
+    """Renews until it is stopped, or the end of a block. A process that is forked off has a thread of its own.
 
     Parameters: `renew`, which must not raise; `every_seconds`; `name` of the thread.
     """
@@ -41,6 +43,15 @@ class Poller:
         self._running = _Run(self._renew, self._every_seconds, self._clock, self._name)
         self._running.start()
         _RUNNING.add(self)
+
+    def __enter__(self) -> Self:
+        self.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     @property
     def runs(self) -> bool:

@@ -106,8 +106,8 @@ class PostgresDatabase(Queries):
         self._readers = pool(partial(ambassador.connect, default_transaction_read_only="on"), readers)
         self._writers = pool(ambassador.connect, 1)
         self._replicas = None
-        if replica is not None:
-            self._replicas = pool(Ambassador(partial(self._connect_to, replica), name).connect, readers)
+        if replica is not None:  # with a circuit of its own
+            self._replicas = pool(Ambassador(partial(self._connect_to, replica), f"{name} (replica)").connect, readers)
         self._units_run = self._runs_repeated = 0
         self._keeper = Keeper(self._connect, name, self._grown_elsewhere, alone=alone)
         self._group = GroupCommit(self._writers, name, clock, self._committed)

@@ -7,36 +7,16 @@ from typing import Any
 
 from insula.adapters.postgres.errors import failure_of
 from insula.adapters.postgres.pool import Pool
-from insula.store.lease import Lease
+from insula.store.lease import Lease, Present
 
-# A holder that asks again gets a new token too: it cannot know what it did before it forgot.
-_ACQUIRE = (
-    "insert into insula_lease as l (name, holder, token, until)"
-    " values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))"
-    " on conflict (name) do update set holder = excluded.holder, token = l.token + 1, until = excluded.until"
-    " where l.until < clock_timestamp() or l.holder = excluded.holder"
-    " returning l.token, l.until"
-)
+_ACQUIRE = "select taken, ends from insula_take_lease($1, $2, $3)"
 _RENEW = (
     "update insula_lease set until = clock_timestamp() + make_interval(secs => $3)"
     " where name = $1 and token = $2 and until >= clock_timestamp() returning token, until"
 )
-_PRESENT = (
-    "insert into insula_lease as l (name, holder, token, until)"
-    " values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))"
-    " on conflict (name) do update set until = excluded.until"
-)
-# Processes with names of their own come and go: those that left long ago are forgotten.
-_ABSENT = (
-    "delete from insula_lease where name = $1"
-    " or starts_with(name, $2) and until < clock_timestamp() - interval '1 hour'"
-)
-_EVERYBODY = (
-    "select holder from insula_lease where starts_with(name, $1) and until >= clock_timestamp() order by holder"
-)
-_PROCESS = "process "
 # The row stays: its token is what the next one is counted from.
 _RELEASE = "update insula_lease set until = '-infinity' where name = $1 and token = $2"
+_PRESENT = "select process, its_kind from insula_be_present($1, $2, $3)"
 
 
 class PostgresLeases:
@@ -65,15 +45,9 @@ class PostgresLeases:
         """Give it back; harmless when it was lost."""
         await self._row(_RELEASE, lease.name, lease.token)
 
-    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
         """Say that a process is there for so many seconds from now, or with 0 that it counts no more."""
-        name = f"{_PROCESS}{holder}"
-        if seconds > 0:
-            await self._row(_PRESENT, name, holder, seconds)
-        else:
-            await self._row(_ABSENT, name, _PROCESS)
-        rows = await self._rows(_EVERYBODY, _PROCESS)
-        return [row[0] for row in rows]
+        return [Present(row[0], row[1]) for row in await self._rows(_PRESENT, holder, kind, seconds)]
 
     async def _row(self, sql: str, *arguments: Any) -> Any:
         return next(iter(await self._rows(sql, *arguments)), None)

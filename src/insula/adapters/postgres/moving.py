@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 # Shorter than the server's deadlock_timeout: where units lock in another order, it is the extraction that gives way,
 # soon at first, since the units that stand in its way are mostly over in a moment.
 _LOCK_MILLISECONDS = (50, 100, 200, 400, 800)
-_OWN_TABLES = ("insula_outgoing", "insula_lease")
+_OWN_TABLES = ("insula_outgoing", "insula_lease", "insula_fence_token", "insula_process")
 
 _NUMBER = "select insula_append('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')"
 # Before the tables: whoever numbers has this lock first, and then wants a table.

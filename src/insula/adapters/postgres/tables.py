@@ -46,6 +46,7 @@ _TIMER = (
     " envelope = excluded.envelope, sequence = default"
 )
 _CURSOR = "insert into insula_cursor values ($1, $2) on conflict (name) do update set position = excluded.position"
+_NEW_CURSOR = "insert into insula_cursor values ($1, $2) on conflict (name) do nothing"
 _CLOSE = (
     "insert into insula_inbox values ($1, $2, $3, $4, $5, $6, '', $7) on conflict (consumer, message_id) do nothing"
 )
@@ -119,6 +120,11 @@ def unpark(sequence: int) -> Operation:
 def save_cursor(name: str, position: int) -> Operation:
     """Remember a position."""
     return Operation(_CURSOR, (name, position))
+
+
+def begin_cursor(name: str, position: int) -> Operation:
+    """Remember a position, unless there is one of that name."""
+    return Operation(_NEW_CURSOR, (name, position))
 
 
 def save_timer(timer: Timer) -> Operation:

@@ -376,6 +376,10 @@ class PostgresUnit(HandlerUnit):
         """Remember how far a reader of a log has come."""
         await self._do_as_holder(tables.save_cursor(name, position))
 
+    async def begin_cursor(self, name: str, position: int) -> None:
+        """Save a cursor where there is none of that name."""
+        await self._do(tables.begin_cursor(name, position))
+
     async def save_timers(self, timers: Sequence[Timer]) -> None:
         """Insert or replace timers."""
         self._save_timers(timers)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,7 +22,6 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from insula.adapters.polling.poller import Poller
 from insula.adapters.sql.transactions import first_line, with_driver
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError
@@ -47,7 +45,7 @@ rules_table = Table(
 
 
 class RuleTable(RenewedRules):
-    """The rules in the table `insula_rules`. They are read at the beginning, by `reload`, and within `renewed()`.
+    """The rules in the table `insula_rules`. They are read at the beginning and by `reload`, which a `Poller` may call.
 
     Parameters: `address` as SQLAlchemy takes it, with a driver that is not one of asyncio, such as
     "postgresql://rules@localhost/rules" or "sqlite:///rules.db"; `about`, `limits` and `functions`, as for `Rule`.
@@ -86,16 +84,6 @@ class RuleTable(RenewedRules):
 
         self._place.run(write)
         self.reload()
-
-    @contextmanager
-    def renewed(self, every_seconds: float = 5.0) -> Iterator[None]:
-        """Look at the table again and again, on a thread, until the end of the block."""
-        poller = Poller(self.reload, every_seconds, name="insula-rules", clock=self._clock)
-        poller.begin()
-        try:
-            yield
-        finally:
-            poller.stop()
 
 
 class _Place:

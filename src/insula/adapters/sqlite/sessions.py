@@ -20,7 +20,7 @@ from insula.adapters.sqlite.writer import ROLLBACK
 from insula.messages import Envelope
 from insula.store.database import ParkedState, Scope, Unit
 from insula.store.errors import LeaseTaken
-from insula.store.lease import Lease, acting_for
+from insula.store.lease import Lease, Present, acting_for
 from insula.store.unit_of_work import Parameters, Statement, SyncUnitOfWork, UnitOfWork
 
 _TABLE = (
@@ -36,14 +36,16 @@ _ACQUIRE = (
 )
 _RENEW = "update insula_lease set until = :until where name = :name and token = :token and until >= :now -- insula"
 _RELEASE = "update insula_lease set until = -1 where name = :name and token = :token -- insula"
+_PROCESSES = (
+    "create table if not exists insula_process (came integer primary key autoincrement, holder text not null unique,"
+    " kind text not null, until real not null) -- insula"
+)
+_GONE = "delete from insula_process where holder = :holder and (:seconds <= 0 or until < :now) -- insula"
 _PRESENT = (
-    "insert into insula_lease values (:name, :holder, 1, :until) on conflict (name) do update"
-    " set until = excluded.until -- insula"
+    "insert into insula_process (holder, kind, until) values (:holder, :kind, :until)"
+    " on conflict (holder) do update set kind = excluded.kind, until = excluded.until -- insula"
 )
-_ABSENT = "delete from insula_lease where name = :name -- insula"
-_EVERYBODY = (
-    "select holder from insula_lease where substr(name, 1, 8) = 'process ' and until >= :now order by holder -- insula"
-)
+_EVERYBODY = "select holder, kind from insula_process where until >= :now order by came -- insula"
 _HELD = "select 1 from insula_lease where name = ? and token = ? -- insula"
 _NOTHING = "select 1 where 0 -- insula"
 
@@ -82,6 +84,7 @@ class SqliteSession(SqliteDatabase):
     def prepare(self, tables: MetaData | None, migrations: Path | None) -> Sequence[str]:
         """The same, with a table for leases."""
         self._connection.execute(_TABLE)
+        self._connection.execute(_PROCESSES)
         done = super().prepare(tables, migrations)
         self._server.joined(self)
         return done
@@ -164,9 +167,9 @@ class SqliteSession(SqliteDatabase):
         """Whether somebody else has a lease now."""
         return bool(await self._rows(_TAKEN, name=name, holder=holder, now=self._server.now()))
 
-    async def everybody(self, now: float) -> Sequence[str]:
+    async def everybody(self, now: float) -> Sequence[Any]:
         """The processes that count."""
-        return [row[0] for row in await self._rows(_EVERYBODY, now=now)]
+        return await self._rows(_EVERYBODY, now=now)
 
 
 class SessionLeases:
@@ -196,14 +199,13 @@ class SessionLeases:
         """Give it back; harmless when it was lost."""
         await self._session.run_for_lease(_RELEASE, name=lease.name, token=lease.token)
 
-    async def present(self, holder: str, seconds: float) -> Sequence[str]:
+    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
         """Say that a process is there for so many seconds from now, or with 0 that it counts no more."""
-        name, now = f"process {holder}", self._server.now()
+        now = self._server.now()
+        await self._session.run_for_lease(_GONE, holder=holder, seconds=seconds, now=now)
         if seconds > 0:
-            await self._session.run_for_lease(_PRESENT, name=name, holder=holder, until=now + seconds)
-        else:
-            await self._session.run_for_lease(_ABSENT, name=name)
-        return await self._session.everybody(now)
+            await self._session.run_for_lease(_PRESENT, holder=holder, kind=kind, until=now + seconds)
+        return [Present(*row) for row in await self._session.everybody(now)]
 
 
 def _moment(seconds: float) -> datetime:

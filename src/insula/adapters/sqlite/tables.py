@@ -31,6 +31,7 @@ _REPARK = "update insula_parked set attempts = ?, due = ?, state = ?, error = ? 
 _BURY = "update insula_parked set state = 'dead' where consumer = ? and message_id = ? -- insula"
 _TIMER = "insert or replace into insula_timer (identifier, due, schedule, envelope) values (?, ?, ?, ?) -- insula"
 _CURSOR = "insert or replace into insula_cursor values (?, ?) -- insula"
+_NEW_CURSOR = "insert or ignore into insula_cursor values (?, ?) -- insula"
 
 
 class BookKeeping:
@@ -98,6 +99,10 @@ class BookKeeping:
     def save_cursor(self, name: str, position: int) -> None:
         """Remember a position."""
         self._statement(_CURSOR, (name, position))
+
+    def begin_cursor(self, name: str, position: int) -> None:
+        """Remember a position, unless there is one of that name."""
+        self._statement(_NEW_CURSOR, (name, position))
 
     def save_timers(self, timers: Sequence[Timer]) -> None:
         """Insert or replace timers."""

@@ -250,6 +250,11 @@ class SqliteUnit(HandlerUnit):
         await self.turn()
         self._tables.save_cursor(name, position)
 
+    async def begin_cursor(self, name: str, position: int) -> None:
+        """Save a cursor where there is none of that name."""
+        await self.turn()
+        self._tables.begin_cursor(name, position)
+
     async def save_timers(self, timers: Sequence[Timer]) -> None:
         """Insert or replace timers."""
         await self.turn()
