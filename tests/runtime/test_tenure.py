@@ -308,6 +308,19 @@ async def test_one_that_is_killed_after_a_hand_over_goes_on_at_once_under_its_na
             assert again.moves
 
 
+async def test_one_that_is_told_to_look_notices_at_once_that_it_has_lost_a_lease(
+    clock: VirtualClock, databases: dict[str, SharedDatabase]
+) -> None:
+    """As after a database has moved: where it is now, nobody holds anything."""
+    first = Replica("one", databases, clock)
+    async with first.running():
+        await passing(clock, 1)
+        databases["billing"].lease = None
+        first.tenure.look()
+        await passing(clock, 1.5)
+        assert (first.moves, first.times) == (True, 2)
+
+
 async def test_what_could_not_be_begun_is_told(clock: VirtualClock, databases: dict[str, SharedDatabase]) -> None:
     first = Replica("one", databases, clock)
     databases["billing"].away = True

@@ -43,6 +43,8 @@ class MovableDatabase:
         self._target = target
         self._superseded: list[ModuleDatabase] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self.on_moved: list[Callable[[], None]] = []
+        """Called once the data lies elsewhere, where nobody holds a lease yet."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.current, name)
@@ -88,6 +90,8 @@ class MovableDatabase:
         self._follow(successor)
         for listener in self._listeners:
             listener(frozenset())  # nobody knows what is new there
+        for moved in self.on_moved:
+            moved()
 
     def _follow(self, successor: ModuleDatabase) -> None:
         self.current = successor

@@ -14,6 +14,7 @@ from insula.kernel.deadline import without_deadline
 from insula.messaging.turns import Key
 from insula.runtime.background import Background
 from insula.runtime.configuration import Store
+from insula.runtime.movable import MovableDatabase
 from insula.runtime.sharing import Sharing
 from insula.runtime.tenure import LeasedDatabase
 from insula.runtime.wiring import Wired
@@ -67,6 +68,9 @@ class Movement:
         self._sharing = Sharing(databases, holder, self._clock, wired.shares, begin, end, kind=kind)
         for subscriber in wired.subscribers:
             subscriber.on_unknown = self._sharing.fall_behind
+        for database in wired.databases.values():
+            if isinstance(database, MovableDatabase):
+                database.on_moved.append(self._sharing.look)
 
     async def begin(self) -> None:
         """Move messages from now on; where there are others, as soon as it is our turn.

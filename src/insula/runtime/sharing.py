@@ -102,6 +102,11 @@ class Sharing:
         self._behind_until = now + self._trouble_seconds
         self._trouble_seconds = min(2 * self._trouble_seconds, _LONGEST_TROUBLE_SECONDS)
 
+    def look(self) -> None:
+        """See at once whether the leases are ours still: a database has moved, and where it is now nobody has any."""
+        for tenure in self.tenures:
+            tenure.look()
+
     async def run(self) -> None:
         """Until cancelled; whoever cancels it ends what was begun and calls `release`."""
         await self._count()

@@ -101,6 +101,10 @@ class Tenure:
         """Whether the leases are ours, as far as we know."""
         return bool(self._held)
 
+    def look(self) -> None:
+        """Renew the leases now: those that are lost are to be asked for again."""
+        self._awake.set()
+
     def hand_over(self) -> None:
         """Let another process have the leases; whether this one takes them again admission decides."""
         self._hands_over = True
