@@ -28,6 +28,7 @@ from insula.rules.values import named
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, FromClause
+    from sqlalchemy.orm import QueryableAttribute
 
 Subject = TypeVar("Subject")
 
@@ -159,13 +160,21 @@ class Specification(Generic[Subject]):
 
     # -- other forms
 
-    def to_sql(self, columns: FromClause | Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    def to_sql(
+        self,
+        columns: FromClause | type[Any] | Mapping[str, ColumnElement[Any] | QueryableAttribute[Any]],
+        *,
+        naive_is_utc: bool = False,
+    ) -> ColumnElement[bool]:
         """As a filter: true for the same rows, false or NULL for all others.
 
-        Parameters: `columns`, a table whose columns are called as the fields are, or field -> column.
-        Raises `RuleError` that names what SQL would answer differently.
+        Parameters: `columns`, a table or a class that is mapped to one, whose columns are called as the fields are, or
+        field -> column; `naive_is_utc`, whether datetimes that a database keeps without a time zone, as SQLite does
+        with all of them, are those of UTC (default: they are refused).
+        Raises `RuleError` that names what SQL would answer differently; what only one database answers differently is
+        refused when the statement is compiled for it.
         """
-        return to_sql(self.tree, columns)
+        return to_sql(self.tree, columns, naive_is_utc=naive_is_utc)
 
     def to_cel(self) -> str:
         """As text. Raises `RuleError` where a plain predicate is part of it."""
