@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from insula.rules import Rule, RuleError, RuleTypeError, Specification
+from rules.growing import seconds_of_processor
 
 
 class Tier(Enum):
@@ -146,3 +147,9 @@ def test_what_is_no_rule_or_subject_is_told() -> None:
         Rule.parse("a > 1", about=["a"])  # type: ignore[arg-type]
     with pytest.raises(RuleError, match=r"evaluate\(order=order\); what names the fields of one object is a Spec"):
         Rule.parse("a > 1").evaluate(object())  # type: ignore[arg-type]
+
+
+def test_lists_in_lists_are_looked_at_once() -> None:
+    deep = f"{'true in [' * 40}true{']' * 40}"
+    with seconds_of_processor(1):
+        assert str(Rule.parse(deep, about={})) == deep

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -30,6 +30,8 @@ class Order(msgspec.Struct):
     price: Money
     weight: Decimal
     tags: list[str]
+    codes: Sequence[str]
+    amounts: dict[str, int]
     placed_at: datetime
     took: timedelta
     day: date
@@ -125,6 +127,12 @@ def test_a_text_is_no_list_of_what_a_field_may_be() -> None:
 def test_a_field_may_be_looked_for_in_another_one() -> None:
     assert str(order.note.is_in(order.tags)) == "note in tags"
     assert str(order.anything.is_in(["x", order.note])) == 'anything in ["x", note]'
+
+
+def test_what_holds_many_contains_elements_and_a_text_contains_parts() -> None:
+    assert str(order.codes.contains("x")) == '"x" in codes'
+    assert str(order.amounts.contains("x")) == '"x" in amounts'
+    assert str(order.note.contains("x")) == 'note.contains("x")'
 
 
 def test_a_field_is_not_run_over() -> None:

@@ -188,8 +188,11 @@ class _Checker:
 
     def _membership(self, node: Binary, element: Type, container: Type) -> None:
         """Raises `RuleTypeError` where nothing in a list or map could be equal to the element."""
-        written = node.right.elements if isinstance(node.right, ListOf) and not node.right.optional else ()
-        held = [self.of(each) for each in written] or list(container.of[:1]) or [DYN]
+        written = node.right.elements if isinstance(node.right, ListOf) else ()
+        if written and all(isinstance(each, Literal) for each in written):
+            held = [self.of(each) for each in written]
+        else:  # looked at again, lists in lists in lists would take for ever
+            held = list(container.of[:1]) or [DYN]
         if not any(_alike(element, each) or NULL in (element, each) for each in held):
             raise self._wrong(node, f"a {element} is never equal to a {held[0]}")
 

@@ -127,7 +127,7 @@ class Field(Generic[Subject]):
 
     def contains(self, part: object) -> Specification[Subject]:
         """A text has this in it, or a list this element."""
-        if isinstance(part, str) and self._type not in (list, tuple, set, frozenset) and not _is_many(self._type):
+        if isinstance(part, str) and type_of_annotation(self._type).name not in ("list", "map"):
             return self._condition(Call("contains", (Literal(part),), self._node))
         return self._condition(Binary("in", _node_of(part), self._node), part)
 
@@ -232,7 +232,3 @@ def _type_of_field(kind: Any, name: str) -> Any:
 def _without_none(kind: Any) -> Any:
     others = [each for each in typing.get_args(kind) if each is not type(None)]
     return others[0] if len(others) == 1 and type(None) in typing.get_args(kind) else kind
-
-
-def _is_many(kind: Any) -> bool:
-    return typing.get_origin(_without_none(kind)) in (list, tuple, set, frozenset)
