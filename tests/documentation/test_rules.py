@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
+from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, create_engine, insert, select
 
 from insula.rules import Rule, RuleFile, fields
 
@@ -20,10 +21,11 @@ class Order(msgspec.Struct):
     total: int
     item_count: int
     tier: str = "silver"
+    placed_at: datetime = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 # fmt: off
-order = fields(Order)                                    # unknown names are refused here, at import
+order = fields(Order)                                    # unknown names and wrong types are refused here, at import
 high_value = (order.total >= 100).named("high value")
 bulk = (order.item_count >= 10).named("bulk")
 gold = (order.tier == "gold").named("gold customer")
@@ -33,14 +35,22 @@ eligible = gold | (high_value & bulk)                    # `and` and `or` raise:
 candidate = Order(total=150, item_count=3)
 orders = Table(
     "orders", MetaData(), Column("id", Integer, primary_key=True), Column("total", Integer),
-    Column("item_count", Integer), Column("tier", String),
+    Column("item_count", Integer), Column("tier", String), Column("placed_at", DateTime(timezone=True)),
 )  # fmt: skip
 
 
 engine = create_engine("sqlite://")
 orders.metadata.create_all(engine)
 connection = engine.connect()
-connection.execute(insert(orders), [{"total": 150, "item_count": 3}, {"total": 150, "item_count": 10}])
+placed_at = datetime(2029, 12, 31, tzinfo=UTC)
+connection.execute(
+    insert(orders),
+    [
+        {"total": 150, "item_count": 3, "placed_at": placed_at},
+        {"total": 150, "item_count": 10, "placed_at": placed_at},
+        {"total": 150, "item_count": 10, "placed_at": placed_at + timedelta(days=1)},
+    ],
+)
 
 # fmt: off
 assert eligible(candidate) is False
@@ -51,6 +61,9 @@ explanation = str(eligible.explain(candidate))
 rule = Rule.parse('user.tier == "gold" || order.total > 100.0', about={"order": Order, "user": {"tier": str}})
 assert rule.evaluate(user={"tier": "silver"}, order=candidate) is True
 assert rule.fields_used == {"user.tier", "order.total"}
+
+recent = (order.placed_at >= datetime(2030, 1, 1, tzinfo=UTC)) & eligible
+newest = connection.execute(select(orders.c.id).where(recent.to_sql(orders, naive_is_utc=True))).scalars().all()
 # fmt: on
 
 RISKS = {"AT": 0.1, "XX": 0.9}
@@ -76,7 +89,8 @@ def shown(language: str) -> list[str]:
 
 
 def test_the_filter_finds_who_is_eligible() -> None:
-    assert found == [2]
+    assert found == [2, 3]
+    assert newest == [3]
 
 
 def test_the_explanation_is_the_one_of_the_page() -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from insula.rules import Rule, RuleError, RuleTypeError, Specification
+from rules.growing import seconds_of_processor
 
 
 class Tier(Enum):
@@ -56,6 +57,7 @@ ABOUT: dict[str, Any] = {"order": Order, "user": {"tier": str, "age": int}, "fla
         "order.extra['a'] + order.extra.b > 3",
         "order.anything.goes > 3 || order.late",
         "'a' in flags && flags.size() > 1 && flags[0] != 'b'",
+        "user.age in [1, '1'] || user.age in [] || user.age in [null] || user.age in [1.0]",
         "x.y > 5 && type(x.y) == int",
         "has(order.note) && !order.paid",
         "cel.bind(t, order.total, t > 1.0)",
@@ -86,6 +88,9 @@ def test_a_rule_that_fits_is_taken(text: str) -> None:
         ("user.age[0] == 1", "a int has no elements"),
         ("flags['a'] == 'b'", "an element of a list is named by its number, not by a string"),
         ("'a' in user.age", "only a list or a map contains something, not a int"),
+        ("user.age in ['1', '2']", "a int is never equal to a string"),
+        ("user.age in flags", "a int is never equal to a string"),
+        ("1 in order.extra", "a int is never equal to a string"),
         ("user.age ? 1 : 2", r"\? takes a bool, not a int"),
         ("user.age.all(x, true)", "all runs over a list or a map, not over a int"),
         ("flags.all(x, x)", "all needs a condition, not a string"),
@@ -142,3 +147,9 @@ def test_what_is_no_rule_or_subject_is_told() -> None:
         Rule.parse("a > 1", about=["a"])  # type: ignore[arg-type]
     with pytest.raises(RuleError, match=r"evaluate\(order=order\); what names the fields of one object is a Spec"):
         Rule.parse("a > 1").evaluate(object())  # type: ignore[arg-type]
+
+
+def test_lists_in_lists_are_looked_at_once() -> None:
+    deep = f"{'true in [' * 40}true{']' * 40}"
+    with seconds_of_processor(1):
+        assert str(Rule.parse(deep, about={})) == deep

@@ -293,3 +293,17 @@ def test_sets_and_files_of_rules_call_functions(tmp_path: Path) -> None:
 def test_a_moment_of_the_edge_is_given_as_it_is() -> None:
     rule = Rule.parse("later(a, duration('0'))", functions={"later": later})
     assert rule.evaluate(a=datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)).at().year == 9999
+
+
+def test_functions_are_given_by_name() -> None:
+    def risk(country: str) -> float:
+        return len(country) / 10
+
+    told = r"functions=.*: give a dict of name -> function, such as \{'risk': risk\}"
+    for given in ([risk], (risk,), risk, []):
+        with pytest.raises(RuleError, match=told):
+            Rule.parse("risk('AT') > 0.5", functions=given)  # type: ignore[arg-type]
+        with pytest.raises(RuleError, match=told):
+            Specification(Specification.parse("total > 1").tree, functions=given)  # type: ignore[arg-type]
+    with pytest.raises(RuleError, match="3 is no name of a function"):
+        Rule.parse("risk('AT') > 0.5", functions={3: risk})  # type: ignore[dict-item]

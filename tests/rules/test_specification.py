@@ -157,6 +157,9 @@ def test_a_plain_predicate_answers_and_says_what_it_cannot() -> None:
 def test_what_has_no_answer_is_an_error_and_not_false() -> None:
     with pytest.raises(EvaluationError, match="there is no order between them"):
         Specification.parse("note > 5")(an_order())
+    for operator in ("<", "<=", ">", ">="):
+        with pytest.raises(EvaluationError, match=f"int {operator} string: there is no order between them"):
+            Specification.parse(f"item_count {operator} '100'")(an_order())
     with pytest.raises(EvaluationError, match="answers with a bool, not with int"):
         Specification.parse("item_count + 1")(an_order())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -24,16 +23,16 @@ from sqlalchemy import (
     Numeric,
     String,
     Table,
-    create_engine,
     delete,
     insert,
-    make_url,
     select,
 )
 from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
-from insula.rules import EvaluationError, RuleError, Specification
-from insula.rules.tree import Binary, Call, Conditional, Connective, ListOf, Literal, Name, Node, Unary
+from insula.rules import RuleError, Specification
+from insula.rules.tree import Binary, Call, ListOf, Literal, Name, Node
+from rules.filtering import holds, joined
 
 rows = Table(
     "rows", MetaData(),
@@ -96,37 +95,14 @@ atoms = some.one_of(
     some.just(Name("paid")),
     some.builds(Literal, some.booleans()),
 )  # fmt: skip
-conditions = some.recursive(
-    atoms,
-    lambda smaller: (
-        some.builds(Connective, some.sampled_from(["&&", "||"]), some.lists(smaller, min_size=2, max_size=3).map(tuple))
-        | some.builds(Unary, some.just("!"), smaller)
-        | some.builds(Conditional, smaller, smaller, smaller)
-    ),
-    max_leaves=6,
-)
+conditions = some.recursive(atoms, joined, max_leaves=6)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    """SQLite in memory, or a transaction on PostgreSQL of which nothing stays."""
-    if request.param == "sqlite":
-        engine = create_engine("sqlite://")
-    else:
-        address = make_url(request.getfixturevalue("postgres_server").address)
-        engine = create_engine(address.set(drivername="postgresql+psycopg"))
-    with engine.connect() as connection:
-        rows.metadata.create_all(connection)
-        yield connection
-        connection.rollback()
-    engine.dispose()
-
-
-def holds(specification: Specification[Any], row: dict[str, Any]) -> bool:
-    try:
-        return specification(row)
-    except EvaluationError:
-        return False
+@pytest.fixture(scope="module")
+def database(each_database: Connection) -> Connection:
+    """One with the table."""
+    rows.metadata.create_all(each_database)
+    return each_database
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
@@ -214,3 +190,44 @@ def test_columns_that_databases_compare_in_their_own_way_are_refused(text: str, 
 def test_a_text_that_not_every_database_can_hold_is_refused(text: str) -> None:
     with pytest.raises(RuleError, match="not every database holds a text with NUL"):
         Specification.parse(text).to_sql(rows)
+
+
+class Base(DeclarativeBase):
+    """What is mapped."""
+
+
+class Sale(Base):
+    """A class that is mapped, one of its columns under another name."""
+
+    __tablename__ = "sales"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    total: Mapped[int] = mapped_column("total_of_cents")
+    rate: Mapped[float]
+
+
+def test_a_class_that_is_mapped_stands_for_its_table() -> None:
+    rule: Specification[Any] = Specification.parse("total > 5")
+    assert "sales.total_of_cents > " in str(rule.to_sql(Sale))
+    assert "sales_1.total_of_cents > " in str(select(rule.to_sql(aliased(Sale))))
+    assert "cheap.total_of_cents > " in str(select(rule.to_sql(aliased(Sale, select(Sale).subquery("cheap")))))
+    assert "cheap.total_of_cents > " in str(rule.to_sql({"total": select(Sale).subquery("cheap").c.total_of_cents}))
+    with pytest.raises(RuleError, match="there is no column for totl; there are id, total, rate"):
+        Specification.parse("totl > 5").to_sql(Sale)
+
+
+def test_an_attribute_of_a_mapped_class_is_compared_as_its_column_is() -> None:
+    for operator in ("==", "!=", "<", ">"):
+        rule: Specification[Any] = Specification.parse(f"rate {operator} other")
+        by_attribute = rule.to_sql({"rate": Sale.rate, "other": Sale.rate})
+        by_column = rule.to_sql({"rate": Sale.__table__.c.rate, "other": Sale.__table__.c.rate})
+        assert str(by_attribute) == str(by_column)
+
+
+def test_what_has_no_columns_is_refused_with_what_to_give() -> None:
+    rule: Specification[Any] = Specification.parse("total > 5")
+    nothing: list[Any] = ["sales", Sale(id=1), Base, select(Sale), None, int]
+    for given_ in nothing:
+        with pytest.raises(RuleError, match=r"to_sql\(.*\): give a table, a class that is mapped to one, or a dict"):
+            rule.to_sql(given_)
+    with pytest.raises(RuleError, match=r"'total' stands for 'sales.total'; give a column, such as orders.c.total"):
+        rule.to_sql({"total": "sales.total"})  # type: ignore[dict-item]

@@ -174,16 +174,27 @@ class _Checker:
         if node.operator == "in":
             if right.name not in ("list", "map", "dyn"):
                 raise self._wrong(node.right, f"only a list or a map contains something, not a {right}")
+            self._membership(node, left, right)
             return BOOL
         if node.operator in OPERANDS:
             return self._arithmetic(node, left, right)
-        alike = DYN in (left, right) or left.name == right.name or {left, right} <= NUMBERS
+        alike = _alike(left, right)
         if node.operator in ("==", "!="):
             if not alike and NULL not in (left, right):
                 raise self._wrong(node, f"a {left} is never equal to a {right}")
         elif not alike or not {left, right} - {DYN} <= ORDERED:
             raise self._wrong(node, f"there is no order between a {left} and a {right}")
         return BOOL
+
+    def _membership(self, node: Binary, element: Type, container: Type) -> None:
+        """Raises `RuleTypeError` where nothing in a list or map could be equal to the element."""
+        written = node.right.elements if isinstance(node.right, ListOf) else ()
+        if written and all(isinstance(each, Literal) for each in written):
+            held = [self.of(each) for each in written]
+        else:  # looked at again, lists in lists in lists would take for ever
+            held = list(container.of[:1]) or [DYN]
+        if not any(_alike(element, each) or NULL in (element, each) for each in held):
+            raise self._wrong(node, f"a {element} is never equal to a {held[0]}")
 
     def _arithmetic(self, node: Binary, left: Type, right: Type) -> Type:
         results = OPERANDS[node.operator]
@@ -288,6 +299,11 @@ class _Checker:
 
 _OF_ENTRIES = frozenset(("transformList", "transformMap", "transformMapEntry"))
 _MACROS = _TESTS | _OF_ENTRIES | {"filter", "map", "optMap", "optFlatMap"}
+
+
+def _alike(left: Type, right: Type) -> bool:
+    """Whether they may be equal."""
+    return DYN in (left, right) or left.name == right.name or {left, right} <= NUMBERS
 
 
 def _hint_of(found: list[Type]) -> str:

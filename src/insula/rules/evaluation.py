@@ -34,6 +34,8 @@ from insula.rules.values import (
     Spend,
     contains,
     equal,
+    greater,
+    greater_or_equal,
     less,
     less_or_equal,
     map_key,
@@ -47,8 +49,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "!=": lambda left, right: not equal(left, right),
     "<": less,
     "<=": less_or_equal,
-    ">": lambda left, right: less(right, left),
-    ">=": lambda left, right: less_or_equal(right, left),
+    ">": greater,
+    ">=": greater_or_equal,
     "in": contains,
 }
 _DEEP_COMPARISONS: dict[str, Callable[[Any, Any, Spend], bool]] = {

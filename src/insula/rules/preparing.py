@@ -7,7 +7,7 @@ from typing import Any
 
 from insula.rules.evaluation import Preparation
 from insula.rules.frame import STEPS, Frame
-from insula.rules.functions.declared import Declarations, declared
+from insula.rules.functions.declared import Declarations, declared, named_functions
 from insula.rules.functions.encoders import ENCODERS
 from insula.rules.functions.mathematics import MATHEMATICS
 from insula.rules.functions.optionals import OPTIONALS
@@ -23,10 +23,11 @@ FUNCTIONS = Functions(STANDARD, TIMES, STRINGS, MATHEMATICS, ENCODERS, OPTIONALS
 
 def functions_with(declarations: Declarations | None) -> Functions:
     """Those of CEL and those of the application. Raises `RuleError` that names what is wrong with one of them."""
-    if not declarations:
+    own = named_functions(declarations)
+    if not own:
         return FUNCTIONS
     taken = {*MACROS, *FUNCTIONS.plain, *(f".{name}" for name in FUNCTIONS.methods)}
-    return Functions(FUNCTIONS, declared(declarations, taken))
+    return Functions(FUNCTIONS, declared(own, taken))
 
 
 class Looking:

@@ -10,23 +10,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from insula.rules.checking import check
-from insula.rules.errors import NoOverload, RuleError
+from insula.rules.errors import NoOverload, RuleError, RuleTypeError
 from insula.rules.explanation import Explanation, explained
-from insula.rules.functions.declared import Declarations
+from insula.rules.functions.declared import Declarations, named_functions
 from insula.rules.macros import MACROS
 from insula.rules.parser import LIMITS, Limits, parse
 from insula.rules.preparing import Looking, functions_with, ready
 from insula.rules.quick import quickly
+from insula.rules.rule import Rule
 from insula.rules.sql import to_sql
 from insula.rules.subjects import FieldsOf
 from insula.rules.text import to_text
 from insula.rules.tree import Connective, Node, Predicate, Unary
-from insula.rules.types import fields_of
+from insula.rules.types import BOOL, DYN, class_of, fields_of
 from insula.rules.usage import fields_used, tree_of_path
 from insula.rules.values import named
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, FromClause
+    from sqlalchemy.orm import QueryableAttribute
 
 Subject = TypeVar("Subject")
 
@@ -43,7 +45,7 @@ class Specification(Generic[Subject]):
     ) -> None:
         self.tree = tree
         self._names = dict(names or {})
-        self._functions = dict(functions or {})
+        self._functions = dict(named_functions(functions))
 
     @staticmethod
     def parse(
@@ -60,7 +62,10 @@ class Specification(Generic[Subject]):
         """
         tree = parse(text, limits)
         if kind is not None:
-            check(tree, fields_of(kind), functions_with(functions), text, macros=MACROS)
+            known = fields_of(kind if isinstance(kind, Mapping) else class_of(kind, "Specification.parse"))
+            answer = check(tree, known, functions_with(functions), text, macros=MACROS)
+            if answer not in (BOOL, DYN):
+                raise RuleTypeError(text, tree.at, f"it is a {answer} and no condition; compare it with something")
         found: Specification[Subject] = Specification(tree, functions=functions)
         _ = found._answer  # what can never be answered is told now
         return found
@@ -82,16 +87,26 @@ class Specification(Generic[Subject]):
     def __or__(self, other: Specification[Subject]) -> Specification[Subject]:
         return self._with(Connective.OR, other)
 
+    def __rand__(self, other: object) -> NoReturn:
+        raise _not_combined(other)
+
+    __ror__ = __rand__
+
     def __invert__(self) -> Specification[Subject]:
         return Specification(Unary("!", self.tree), self._names, functions=self._functions)
 
-    def _with(self, operator: str, other: Specification[Subject]) -> Specification[Subject]:
+    def _with(self, operator: str, other: object) -> Specification[Subject]:
+        if not isinstance(other, Specification):
+            raise _not_combined(other)
+        return self._joined(operator, other)
+
+    def _joined(self, operator: str, other: Specification[Subject]) -> Specification[Subject]:
         operands = (*self._operands(operator), *other._operands(operator))
         return Specification(
             Connective(operator, operands), {**self._names, **other._names}, functions=self._functions_with(other)
         )
 
-    def _functions_with(self, other: Specification[Subject]) -> Declarations:
+    def _functions_with(self, other: Specification[Any]) -> Declarations:
         for name, function in other._functions.items():
             if self._functions.get(name, function) != function:
                 raise RuleError(f"two specifications that are combined call different functions {name}; rename one")
@@ -145,13 +160,21 @@ class Specification(Generic[Subject]):
 
     # -- other forms
 
-    def to_sql(self, columns: FromClause | Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    def to_sql(
+        self,
+        columns: FromClause | type[Any] | Mapping[str, ColumnElement[Any] | QueryableAttribute[Any]],
+        *,
+        naive_is_utc: bool = False,
+    ) -> ColumnElement[bool]:
         """As a filter: true for the same rows, false or NULL for all others.
 
-        Parameters: `columns`, a table whose columns are called as the fields are, or field -> column.
-        Raises `RuleError` that names what SQL would answer differently.
+        Parameters: `columns`, a table or a class that is mapped to one, whose columns are called as the fields are, or
+        field -> column; `naive_is_utc`, whether datetimes that a database keeps without a time zone, as SQLite does
+        with all of them, are those of UTC (default: they are refused).
+        Raises `RuleError` that names what SQL would answer differently; what only one database answers differently is
+        refused when the statement is compiled for it.
         """
-        return to_sql(self.tree, columns)
+        return to_sql(self.tree, columns, naive_is_utc=naive_is_utc)
 
     def to_cel(self) -> str:
         """As text. Raises `RuleError` where a plain predicate is part of it."""
@@ -163,3 +186,18 @@ class Specification(Generic[Subject]):
     def fields_used(self) -> frozenset[str]:
         """The fields of the object that it looks at."""
         return fields_used(self.tree)
+
+
+def _not_combined(other: object) -> TypeError:
+    """What to say of that with which a specification cannot be combined."""
+    if isinstance(other, bool):
+        then = "an answer is no condition; leave it out, or combine the conditions before they are asked"
+    elif isinstance(other, Rule):
+        then = f"a rule is about subjects by name; write it as Specification.parse({str(other)!r:.60})"
+    elif hasattr(type(other), "is_true"):
+        then = "a field is no condition yet; compare it, or ask is_true()"
+    elif callable(other):
+        then = "a function becomes one by Specification.of(function)"
+    else:
+        then = "give a comparison of fields, or Specification.parse(text)"
+    return TypeError(f"a specification is combined with a specification and not with a {type(other).__name__}: {then}")

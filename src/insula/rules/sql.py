@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import math
 import operator as operators
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from insula.rules.errors import RuleError
+from insula.rules.errors import EvaluationError, RuleError
+from insula.rules.moments import Timestamp
 from insula.rules.text import to_text
 from insula.rules.tree import Binary, Call, Conditional, Connective, ListOf, Literal, Node, Predicate, Unary
 from insula.rules.usage import dotted
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
-
-    Columns = "FromClause | Mapping[str, ColumnElement[Any]]"
-else:
-    Columns = Any
 
 _EXACT = 2**53
 _TEXTS = ("String", "Text", "Unicode", "UnicodeText", "VARCHAR", "NVARCHAR", "TEXT")
@@ -35,19 +32,24 @@ _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 
-def to_sql(tree: Node, columns: Any) -> ColumnElement[bool]:
-    """The condition. Parameters: `columns`, a table, or field -> column. Raises `RuleError`."""
-    condition: ColumnElement[bool] = _Translation(columns).condition(tree)
+def to_sql(tree: Node, columns: Any, *, naive_is_utc: bool = False) -> ColumnElement[bool]:
+    """The condition. Parameters: as for `Specification.to_sql`. Raises `RuleError`."""
+    condition: ColumnElement[bool] = _Translation(columns, naive_is_utc=naive_is_utc).condition(tree)
     return condition
 
 
 class _Translation:
-    def __init__(self, columns: Any) -> None:
+    def __init__(self, columns: Any, *, naive_is_utc: bool) -> None:
         import sqlalchemy
 
+        from insula.rules import sql_moments
+        from insula.rules.sql_columns import columns_of
+
         self._sql = sqlalchemy
+        self._moments = sql_moments
+        self._naive_is_utc = naive_is_utc
         self._texts = {getattr(sqlalchemy, name) for name in _TEXTS}
-        self._columns: Mapping[str, Any] = columns if isinstance(columns, Mapping) else columns.c
+        self._columns = columns_of(columns)
 
     def condition(self, node: Node) -> Any:
         """A part that is true, false or NULL."""
@@ -97,21 +99,31 @@ class _Translation:
             return self._membership(node)
         if operator not in _MIRRORED:
             raise _refused(node, "databases answer arithmetic differently where numbers are large")
-        if isinstance(left, Literal):
+        if _is_constant(left):
             operator, left, right = _MIRRORED[operator], right, left
-        if isinstance(left, Literal):
+        if _is_constant(left):
             raise _refused(node, "it compares two values and no column")
         column, size = self._measured(left)
-        other = self._value(node, column, right.value, size=size) if isinstance(right, Literal) else self._column(right)
-        if not isinstance(right, Literal):
+        if _is_constant(right):
+            other = self._value(node, column, _constant(node, right), size=size)
+        else:
+            other = self._column(right)
             self._check_alike(node, column, other)
         if operator in _ORDERS:
             self._check_order(node, column)
-            return self._in_order(operator, column, other)
-        equal = self._equal(column, other, size=size)
-        if isinstance(column.type, self._sql.Float) and not isinstance(right, Literal):
+            return self._in_order(operator, self._as_compared(node, column), self._as_compared(node, other))
+        equal = self._equal(self._as_compared(node, column), self._as_compared(node, other), size=size)
+        if isinstance(column.type, self._sql.Float) and not _is_constant(right):
             equal = self._sql.and_(equal, self._sql.or_(column.is_(None), self._is_no_nan(column)))
         return equal if operator == "==" else self._sql.not_(equal)
+
+    def _as_compared(self, node: Node, operand: Any) -> Any:
+        """A column of moments as it can be compared, anything else as it is."""
+        if not (self._is_column(operand) and self._moments.is_moment(operand.type)):
+            return operand
+        if not (operand.type.timezone or self._naive_is_utc):
+            raise _refused(node, f"the column {self._moments.NAIVE}; {self._moments.REMEDY}")
+        return self._moments.moment(operand, naive_is_utc=self._naive_is_utc)
 
     def _in_order(self, operator: str, column: Any, other: Any) -> Any:
         """NaN is less than nothing and greater than nothing, but PostgreSQL takes it for the greatest number of all."""
@@ -156,6 +168,8 @@ class _Translation:
             return self._sql.null()
         if isinstance(kind, self._sql.Date) and isinstance(value, str):
             return self._date(node, value)
+        if self._moments.is_moment(kind):
+            return self._moment(node, kind, value)
         fits = (
             (isinstance(kind, self._sql.Boolean) and value.__class__ is bool)
             or (self._is_text(kind) and value.__class__ is str)
@@ -195,11 +209,21 @@ class _Translation:
             raise _refused(node, 'a date is compared with one such as "2030-01-31"')
         return found
 
+    def _moment(self, node: Node, kind: Any, value: Any) -> Any:
+        """In UTC, with a time zone where the column has one."""
+        if value.__class__ is not Timestamp:
+            raise _refused(node, 'a moment is compared with one such as timestamp("2030-01-31T12:00:00Z")')
+        if value.nanoseconds % 1000:
+            raise _refused(node, "no column holds parts of a microsecond")
+        moment = value.at() if kind.timezone else value.at().replace(tzinfo=None)
+        return self._sql.literal(moment, self._sql.DateTime(timezone=kind.timezone))
+
     def _check_alike(self, node: Node, left: Any, right: Any) -> None:
         kinds = (self._sql.Boolean, self._sql.Integer, self._sql.Date)
         same = any(isinstance(left.type, kind) and isinstance(right.type, kind) for kind in kinds)
         alike = any(is_kind(left.type) and is_kind(right.type) for is_kind in (self._is_text, self._is_double))
-        if not same and not alike:
+        moments = self._moments.is_moment(left.type) and self._moments.is_moment(right.type)
+        if not same and not alike and not (moments and left.type.timezone == right.type.timezone):
             raise _refused(node, f"columns of {left.type!r} and {right.type!r} are not compared as CEL does it")
 
     def _check_order(self, node: Node, column: Any) -> None:
@@ -209,13 +233,16 @@ class _Translation:
             raise _refused(node, "not every database has an order of booleans")
 
     def _membership(self, node: Binary) -> Any:
-        if not isinstance(node.right, ListOf) or not all(isinstance(each, Literal) for each in node.right.elements):
+        if not isinstance(node.right, ListOf) or not all(map(_is_constant, node.right.elements)):
             raise _refused(node, "only a list of values becomes SQL")
         column, size = self._measured(node.left)
-        values = [each.value for each in node.right.elements if isinstance(each, Literal)]
-        tests = [self._equal(column, self._value(node, column, each, size=size), size=size) for each in values]
+        values = [self._value(node, column, _constant(node, each), size=size) for each in node.right.elements]
+        compared = self._as_compared(node, column)
+        tests = [self._equal(compared, each, size=size) for each in values]
         if size and not tests:  # false for every text, but without answer for NULL
             return self._sql.case((column.is_not(None), self._sql.false()), else_=self._sql.null())
+        if compared is not column and not tests:  # false, but refused by a database that drops time zones
+            return self._sql.case((compared.is_(None), self._sql.false()), else_=self._sql.false())
         return self._sql.or_(self._sql.false(), *tests)
 
     # -- functions on texts
@@ -246,6 +273,29 @@ class _Translation:
         # LIKE is blind to case in one database, and INSTR is missing in another.
         length = self._sql.func.length
         return length(self._sql.func.replace(column, text, "")) < length(column)
+
+
+def _is_constant(node: Node) -> bool:
+    """Whether it is a value, or a moment or length of time that is made from one."""
+    if isinstance(node, Call) and node.function in ("timestamp", "duration") and node.target is None:
+        return len(node.arguments) == 1 and isinstance(node.arguments[0], Literal)
+    return isinstance(node, Literal)
+
+
+def _constant(node: Node, constant: Node) -> Any:
+    """The value. Parameters: `node`, of which it is part. Raises `RuleError` where there is none in SQL."""
+    if isinstance(constant, Literal):
+        return constant.value
+    (argument,) = constant.parts
+    text = argument.value if isinstance(argument, Literal) else None
+    if not (isinstance(constant, Call) and constant.function == "timestamp"):
+        raise _refused(node, "databases keep lengths of time in different ways; compare moments, or numbers of seconds")
+    if not isinstance(text, str):
+        raise _refused(node, 'a moment is written as timestamp("2030-01-31T12:00:00Z")')
+    try:
+        return Timestamp.parse(text)
+    except EvaluationError as error:
+        raise _refused(node, str(error)) from None
 
 
 def _refused(node: Node, reason: str) -> RuleError:

@@ -114,3 +114,12 @@ def fields_of(kind: Any) -> Mapping[str, Any]:
         name: Any for each in kind.__mro__ for name, value in vars(each).items() if isinstance(value, property)
     }
     return {name: each for name, each in (properties | declared).items() if not name.startswith("_")}
+
+
+def class_of(kind: Any, asked: str) -> Any:
+    """The same, if it is a class. Parameters: `asked`, what is called, for a message. Raises `RuleError`."""
+    if isinstance(kind, type) or isinstance(typing.get_origin(kind), type):
+        return kind
+    raise RuleError(
+        f"{asked}({kind!r:.60}): that is a {type(kind).__name__} and no class; give the class, such as {asked}(Order)"
+    )

@@ -7,6 +7,7 @@ None, bool, int, float, str, bytes, list and dict stand for themselves. The key 
 from __future__ import annotations
 
 import math
+import operator as operators
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -147,24 +148,21 @@ def _comparable(value: float, other: float) -> float:
     return float(value) if other.__class__ is float else value
 
 
-def less(left: Any, right: Any) -> bool:
-    """Less than. Raises `NoOverload` for types that have no order between them."""
-    kind, other = left.__class__, right.__class__
-    if kind is other and kind in _ORDERED:
-        return bool(left < right)
-    if kind in _NUMBERS and other in _NUMBERS:
-        return _comparable(left, right) < _comparable(right, left)
-    raise NoOverload(f"{named(left)} < {named(right)}: there is no order between them")
+def _order(sign: str, compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], bool]:
+    def ordered(left: Any, right: Any) -> bool:
+        kind, other = left.__class__, right.__class__
+        if kind is other and kind in _ORDERED:
+            return bool(compare(left, right))
+        if kind in _NUMBERS and other in _NUMBERS:
+            return bool(compare(_comparable(left, right), _comparable(right, left)))
+        raise NoOverload(f"{named(left)} {sign} {named(right)}: there is no order between them")
+
+    return ordered
 
 
-def less_or_equal(left: Any, right: Any) -> bool:
-    """Less than or equal. Raises `NoOverload`."""
-    kind, other = left.__class__, right.__class__
-    if kind is other and kind in _ORDERED:
-        return bool(left <= right)
-    if kind in _NUMBERS and other in _NUMBERS:
-        return _comparable(left, right) <= _comparable(right, left)
-    raise NoOverload(f"{named(left)} <= {named(right)}: there is no order between them")
+less, less_or_equal = _order("<", operators.lt), _order("<=", operators.le)
+greater, greater_or_equal = _order(">", operators.gt), _order(">=", operators.ge)
+"""What comes before what. They raise `NoOverload` for types that have no order between them."""
 
 
 def contains(element: Any, container: Any, spend: Spend = freely) -> bool:

@@ -36,11 +36,23 @@ _GIVEN = frozenset((bool, int, UInt, float, str, bytes, type(None), datetime, ti
 """What values are in Python. A date, a Decimal or the member of an Enum is a text or number to a rule."""
 
 
+def named_functions(declarations: Declarations | None) -> Declarations:
+    """The same, if they have names. Raises `RuleError` that shows how they are given."""
+    if declarations is None:
+        return {}
+    if isinstance(declarations, Mapping):
+        return declarations
+    several = declarations if isinstance(declarations, list | tuple | set | frozenset) else [declarations]
+    names = [str(getattr(each, "__name__", "risk")) for each in several] or ["risk"]
+    such = ", ".join(f"{name!r}: {name}" for name in names)
+    raise RuleError(f"functions={declarations!r:.60}: give a dict of name -> function, such as {{{such}}}")
+
+
 def declared(declarations: Declarations, taken: Iterable[str]) -> Functions:
     """As functions of CEL. Parameters: `taken`, the names that there are already. Raises `RuleError`."""
     functions, known = Functions(), frozenset(taken)
     for name, given in declarations.items():
-        if not _NAME.fullmatch(name) or name.lstrip(".") in RESERVED:
+        if not (isinstance(name, str) and _NAME.fullmatch(name)) or name.lstrip(".") in RESERVED:
             raise RuleError(
                 f"functions: {name!r} is no name of a function; write one such as 'risk', or '.risk' for x.risk()"
             )
