@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from insula.flags.errors import FlagError
+from insula.flags.files import replace_file
 from insula.flags.flagset import MOST_BYTES, content_of
 
 
@@ -100,21 +99,3 @@ class Kept:
         except OSError as error:
             raise FlagError(f"{self.path}: nothing is kept: {error.strerror or error}") from None
         return Content(text, toml=kind == b"toml")
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it, also after a crash, finds the old content or the new. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    real = path.resolve()  # a link stays one
-    beside = real.with_name(f".{real.name}.{os.getpid()}.new")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if real.exists():
-            beside.chmod(real.stat().st_mode & 0o7777)
-        beside.replace(real)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)

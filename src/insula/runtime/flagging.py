@@ -15,9 +15,10 @@ from insula.adapters.sql.flag_table import FlagAudit, FlagTable
 from insula.flags.current import current, use
 from insula.flags.editing import edited
 from insula.flags.errors import FlagError
+from insula.flags.files import one_at_a_time, replace_file
 from insula.flags.flags import Flags
 from insula.flags.flagset import FlagSet
-from insula.flags.sources import Content, FileSource, FlagSource, MemorySource, replace_file
+from insula.flags.sources import Content, FileSource, FlagSource, MemorySource
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.configuration import Configuration, FlagSettings
@@ -147,16 +148,25 @@ def change_flag(
         return source.change(key, changes, who, new=new, dry_run=dry_run)
     if not isinstance(source, FileSource):
         raise ConfigurationError(f"{source.name} can only be read; change its flags where they are served from")
+    try:
+        with one_at_a_time(source.path):
+            return _change_file(source, key, changes, new=new, dry_run=dry_run)
+    except OSError as error:
+        raise FlagError(f"{source.path} cannot be written: {error.strerror or error}") from None
+
+
+def _change_file(source: FileSource, key: str, changes: dict[str, Any], *, new: bool, dry_run: bool) -> bool:
+    """Read, edit and replace a file. Raises `FlagError` and OSError."""
     begins = new and not source.path.exists()
     before = _NO_FLAGS[source.path.suffix] if begins else source.read()
     after = edited(before, key, changes, source.name, new=new)
-    if after != before and not dry_run:
+
+    def check_again() -> None:  # an editor waits for nobody
         if not begins and source.read() != before:
             raise FlagError(f"{source.path} was changed by somebody else meanwhile; look at it, and do it again")
-        try:
-            replace_file(source.path, after.text)
-        except OSError as error:
-            raise FlagError(f"{source.path} cannot be written: {error.strerror or error}") from None
+
+    if after != before and not dry_run:
+        replace_file(source.path, after.text, before=check_again)
     return after != before
 
 
