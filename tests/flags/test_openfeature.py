@@ -95,7 +95,7 @@ def test_a_source_that_refuses_us_is_fatal() -> None:
     class Refusing:
         name, waits = "flags.example.org", True
 
-        def read(self) -> Content:
+        def read(self, known: Content | None = None) -> Content:
             raise FlagsRefused("flags.example.org answers 401")
 
     with pytest.raises(ProviderFatalError):

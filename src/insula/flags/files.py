@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,9 +45,8 @@ def replace_file(
     """
     real = path.resolve()  # a link stays one
     real.parent.mkdir(parents=True, exist_ok=True)
-    beside = real.with_name(f".{real.name}.{secrets.token_hex(8)}.new")
-    readable = _NEW_FILE if mode is None and not real.exists() else 0o600
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, readable)
+    descriptor, name = tempfile.mkstemp(prefix=f".{real.name}.", suffix=".new", dir=real.parent)
+    beside = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -70,8 +69,16 @@ def _give_away(descriptor: int, real: Path, mode: int | None) -> None:
     try:
         old = real.stat()
     except FileNotFoundError:
+        os.fchmod(descriptor, _NEW_FILE & ~_umask())
         return
     new = os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(descriptor, old.st_uid, old.st_gid)
     os.fchmod(descriptor, old.st_mode & 0o7777)
+
+
+def _umask() -> int:
+    """What the process takes from new files; it can only be read by setting it, for that moment to the strictest."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

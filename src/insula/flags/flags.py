@@ -212,16 +212,19 @@ class Flags:
         """Look at the source now; returns whether there are other flags. What is wrong is logged once, never raised."""
         self.look_at = self.monotonic() + self.check_seconds
         try:
-            content = self.source.read()
-            if content is None or content == self._content:
-                return self._confirm()
+            known = None if self._from_kept else self._content
+            content = self.source.read(known)
+            if content is None or (known is not None and content[:2] == known[:2]):
+                return self._confirm(content)
             return self._adopt(content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
         except Exception as error:  # a source of the user's own may raise whatever it likes
             self._note(error)
             return False
 
-    def _confirm(self) -> bool:
-        if self._content is None:
+    def _confirm(self, content: Content | None) -> bool:
+        if content is not None:
+            self._content = content  # its tag may be another one
+        if self._content is None or self._from_kept:
             raise FlagsUnavailable(f"{self.source.name} says that nothing has changed, but nothing was read before")
         recovered = self._told_stale
         self._fresh()

@@ -13,10 +13,14 @@ from insula.flags.flagset import MOST_BYTES, content_of
 
 
 class Content(NamedTuple):
-    """What a source holds now: a file's bytes, in TOML or in JSON."""
+    """What a source holds now: a file's bytes, in TOML or in JSON.
+
+    `tag` is the source's own, such as an ETag: it gets it back with the content that is in use, and with no other.
+    """
 
     text: bytes
     toml: bool = False
+    tag: str = ""
 
 
 class FlagSource(Protocol):
@@ -29,8 +33,12 @@ class FlagSource(Protocol):
     name: str
     waits: bool
 
-    def read(self) -> Content | None:
-        """What it holds; None where that is certainly what it held last time. Raises `FlagError`."""
+    def read(self, known: Content | None = None) -> Content | None:
+        """What it holds; None where that is certainly `known`, the content of it that is in use. Raises `FlagError`.
+
+        A source remembers nothing about `known` by itself: what it has read may have been refused, or a fork have
+        lost it.
+        """
         ...
 
 
@@ -50,7 +58,7 @@ class MemorySource:
         """Say other ones; `Flags.renew` takes them."""
         self._content = _in_memory(flags, version)
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         """What was said last."""
         return self._content
 
@@ -71,7 +79,7 @@ class FileSource:
         self.path = path
         self.name = str(path)
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         """Its content. Raises `FlagsUnavailable` where it cannot be read."""
         return Content(content_of(self.path), toml=self.path.suffix != ".json")
 

@@ -87,7 +87,7 @@ class _AsRead:
         self.name = name
         self._content = content
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         return self._content
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from insula.adapters.http.flag_poll import HttpFlags
-from insula.flags import Content, ErrorCode, Flags, FlagsRefused, FlagsUnavailable
+from insula.flags import ErrorCode, Flags, FlagsRefused, FlagsUnavailable
 from insula.kernel.errors import ConfigurationError
+from support.forking import in_child
 
 
 class Served:
@@ -73,9 +74,34 @@ def test_the_same_content_is_sent_once(served: Served) -> None:
 
 def test_toml_is_known_by_its_name_or_its_type(served: Served) -> None:
     served.body = b"[flags.f]\n"
-    assert HttpFlags(f"{served.address}/flags.toml").read() == Content(served.body, toml=True)
+    found = HttpFlags(f"{served.address}/flags.toml").read()
+    assert found is not None
+    assert found[:2] == (served.body, True)
     served.kind = "application/toml"
-    assert HttpFlags(f"{served.address}/flags").read() == Content(served.body, toml=True)
+    found = HttpFlags(f"{served.address}/flags").read()
+    assert found is not None
+    assert found[:2] == (served.body, True)
+
+
+def test_a_bad_document_stays_a_trouble_until_there_is_a_good_one(served: Served) -> None:
+    good, flags = served.body, Flags(HttpFlags(f"{served.address}/flags.json"))
+    flags.renew()
+    served.body = b'{"flags": {"f": {"defalt": "on"}}}'
+    for _ in range(3):
+        flags.renew()
+        assert "there is no setting defalt" in flags.state.trouble
+    served.body = good
+    flags.renew()
+    assert flags.state.trouble == ""
+
+
+def test_what_was_read_and_not_yet_in_use_at_a_fork_is_read_again(served: Served) -> None:
+    source = HttpFlags(f"{served.address}/flags.json")
+    flags = Flags(source)
+    flags.renew()
+    served.body = b'{"flags": {"f": {"default": "off"}}}'
+    source.read(None)  # as the parent's poller does, whose thread the fork leaves behind
+    assert in_child(lambda: [flags.renew(), flags.is_on("f")]) == [True, False]
 
 
 def test_a_token_is_read_again_each_time(served: Served, tmp_path: Path) -> None:

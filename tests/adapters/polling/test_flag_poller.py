@@ -22,7 +22,7 @@ class Counting:
         self.reads: Queue[int] = Queue()
         self.number = 0
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         self.number += 1
         self.reads.put(self.number)
         return Content(b'{"version": "%d", "flags": {"f": {"default": "on"}}}' % self.number)
@@ -53,9 +53,9 @@ def test_a_source_that_lets_us_hang_holds_nobody_up(source: Counting) -> None:
     class Silent(Counting):
         answers = threading.Event()
 
-        def read(self) -> Content:
+        def read(self, known: Content | None = None) -> Content:
             self.answers.wait(10)
-            return super().read()
+            return super().read(known)
 
     silent = Silent()
     poller = FlagPoller(Flags(silent))

@@ -47,19 +47,18 @@ class HttpFlags:
         self.name = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
         self._token_file = token_file
         self._timeout_seconds = timeout_seconds
-        self._tag: str | None = None
         self._opener = build_opener(_NoRedirects)
 
-    def read(self) -> Content | None:
-        """What is there; None where it is what it was. Raises `FlagsUnavailable`, and `FlagsRefused` for most 4xx."""
-        request = Request(self._url, headers=self._headers())  # noqa: S310 - of http or https, as was checked
+    def read(self, known: Content | None = None) -> Content | None:
+        """What is there; None where it is what is known. Raises `FlagsUnavailable`, and `FlagsRefused` for most 4xx."""
+        request = Request(self._url, headers=self._headers(known.tag if known is not None else ""))  # noqa: S310 - of http or https, as was checked
         try:
             with self._opener.open(request, timeout=self._timeout_seconds) as answer:
                 text: bytes = answer.read(MOST_BYTES + 1)
-                tag, kind = answer.headers.get("ETag"), answer.headers.get_content_type()
+                tag, kind = answer.headers.get("ETag", ""), answer.headers.get_content_type()
         except HTTPError as error:
             error.close()
-            if error.code == _NOT_MODIFIED and self._tag is not None:
+            if error.code == _NOT_MODIFIED and known is not None and known.tag:
                 return None
             if error.code in _MEANT_FOR_GOOD:
                 raise FlagsRefused(f"{self.name} answers {error.code} {error.reason}") from None
@@ -68,13 +67,12 @@ class HttpFlags:
             raise FlagsUnavailable(f"{self.name} does not answer: {getattr(error, 'reason', error)}") from None
         if len(text) > MOST_BYTES:
             raise FlagsUnavailable(f"{self.name} sends more than {MOST_BYTES // 1024**2} MiB")
-        self._tag = tag
-        return Content(text, toml=self._toml or "toml" in kind)
+        return Content(text, toml=self._toml or "toml" in kind, tag=tag)
 
-    def _headers(self) -> dict[str, Any]:
+    def _headers(self, tag: str) -> dict[str, Any]:
         headers = {"Accept": "application/json, application/toml"}
-        if self._tag is not None:
-            headers["If-None-Match"] = self._tag
+        if tag:
+            headers["If-None-Match"] = tag
         if self._token_file is not None:
             try:
                 headers["Authorization"] = f"Bearer {self._token_file.read_text(encoding='utf-8').strip()}"

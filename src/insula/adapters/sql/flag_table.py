@@ -101,7 +101,7 @@ class FlagTable:
         """Make the tables where they are missing. Raises `FlagsUnavailable`."""
         self._run(tables.create_all)
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         """Every flag. Raises `FlagsUnavailable`."""
         return Content(msgspec.json.encode({"flags": _decoded(self._run(_texts))}))
 
