@@ -105,6 +105,20 @@ def test_kill_turns_a_flag_off_and_undo_lets_it_live(path: Path) -> None:
     assert path.read_text() == FILE
 
 
+def test_kill_says_what_everybody_gets(path: Path) -> None:
+    assert "everybody gets off = false" in run("kill", "new-checkout")
+    assert 'everybody gets light = "l"' in run("kill", "theme")
+    assert told("kill", "theme") == {"flag": "theme", "changes": {"killed": True}, "changed": False, "dry_run": False}
+
+
+def test_kill_fails_where_nobody_is_turned_off(path: Path) -> None:
+    path.write_text('[flags.look]\nvariants = { dark = 1, dim = 2 }\ndefault = "dark"\n[flags.f]\noff = "on"\n')
+    assert "everybody would get dark = 1, which is no off" in run("kill", "look", "--dry-run", code=1)
+    assert "off=VARIANT" in run("kill", "look", code=1).replace("\n", " ")
+    assert FlagSet.load(path)["look"].killed, "what can be done is done"
+    run("kill", "f", code=1)
+
+
 def test_explain_says_why(path: Path) -> None:
     first, second = told("explain", "ann", "--with", "country=DE")
     assert (first["value"], first["because"]) == (True, "ann is on the allow-list of on")

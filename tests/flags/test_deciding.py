@@ -52,6 +52,10 @@ def test_values_are_any_of_json_and_each_reader_has_a_copy() -> None:
     assert answer(flags, "f")[0] == [1, {"x": []}]
 
 
+def test_a_killed_flag_is_off_though_it_is_disabled_too() -> None:
+    assert answer(of(disabled=True, killed=True, allow=["ann"]), "f", "ann") == (False, Reason.DISABLED)
+
+
 def test_a_disabled_flag_is_the_codes_default() -> None:
     assert answer(of(disabled=True, rollout=100, allow=["ann"]), "f", "ann") == ("the code's", Reason.DISABLED)
 

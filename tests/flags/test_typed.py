@@ -173,3 +173,16 @@ async def test_a_handler_may_have_flags_as_a_port_and_a_test_pins_them() -> None
         assert not await scenario.call(Checkout())
         with override(new_checkout, True):
             assert await scenario.call(Checkout())
+
+
+def test_a_flag_that_is_taken_for_its_value_says_how_to_ask() -> None:
+    flag, theme = BooleanFlag("f", default=False), StringFlag("theme", default="light")
+    for misused in (lambda: bool(flag), lambda: flag == True, lambda: flag != False):  # noqa: E712
+        with pytest.raises(TypeError, match=r"is_on\(…\)"):
+            misused()
+    for misused in (lambda: bool(theme), lambda: theme == "light"):
+        with pytest.raises(TypeError, match=r"value\(…\)"):
+            misused()
+    assert flag == flag
+    assert flag != BooleanFlag("f", default=False)
+    assert len({flag, theme, flag}) == 2

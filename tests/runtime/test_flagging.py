@@ -57,6 +57,15 @@ def test_an_address_that_is_none_is_refused_with_those_that_are() -> None:
             source_of(FlagSettings(source=source))
 
 
+@pytest.mark.parametrize(
+    "source", ["postgresql:/flags:s3cret@h/x", "flags?sig=s3cret", "https:///x?sig=s3cret", "nothing://u:s3cret@h/x"]
+)
+def test_an_address_that_is_none_is_refused_without_its_secrets(source: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        source_of(FlagSettings(source=source))
+    assert "s3cret" not in str(refused.value)
+
+
 def test_without_a_source_the_codes_defaults_hold(tmp_path: Path) -> None:
     with flags_of_process(Configuration()) as flags:
         assert flags is None

@@ -101,12 +101,27 @@ def kill(
     undo: Annotated[bool, typer.Option("--undo", help="Let it live again.")] = False,
     source: Source = None, config: Config = None, who: Who = None, as_json: Json = False, dry_run: DryRun = False,
 ) -> None:  # fmt: skip
-    """Turn a flag off for everybody at once, whatever its targeting and its allow-lists say.
+    """Turn a flag off for everybody at once, whatever else is written of it. Exit code 1 if it has no variant for that.
 
     Example: insula flags kill new-checkout
     """
     changes = {"killed": REMOVED if undo else True}
-    _change(key, changes, _settings(source, config), who, new=False, as_json=as_json, dry_run=dry_run)
+    where = _settings(source, config)
+    _change(key, changes, where, who, new=False, as_json=as_json, dry_run=dry_run)
+    flag = read_flags(where).flags[key]
+    if undo:
+        return
+    variant = flag.off_variant
+    value = "the code's default" if variant is None else f"{variant} = {_json(flag.variants[variant])}"
+    if not flag.has_off:
+        say(
+            f"{key}: everybody {'would get' if dry_run else 'gets'} {value}, which is no off; "
+            f"name the variant that is: insula flags set {key} off=VARIANT",
+            stderr=True,
+        )
+        raise SystemExit(FAILED)
+    if not as_json:
+        say(f"{key}: everybody {'would get' if dry_run else 'gets'} {value}, as soon as each process has looked")
 
 
 @flags.command("explain")

@@ -50,10 +50,10 @@ class _Layers:
     def over(self, targeting: Targeting | None, others: Mapping[str, Decide]) -> Decide:
         """The whole of it; `others` are the flags that come first."""
         flag = self._flag
-        if flag.disabled:
-            return _always(self._outcome(None, Reason.DISABLED))
         if flag.killed:
             return _always(self._outcome(flag.off_variant, Reason.DISABLED))
+        if flag.disabled:
+            return _always(self._outcome(None, Reason.DISABLED))
         static = not (targeting or flag.shares or flag.allowed or flag.since or flag.until or flag.prerequisites)
         default = self._outcome(
             flag.default_variant, Reason.STATIC if static and flag.default_variant is not None else Reason.DEFAULT

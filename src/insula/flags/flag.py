@@ -22,7 +22,7 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 class Flag(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}, omit_defaults=True
 ):
-    """One flag. Asked in turn: disabled, killed, `requires`, `allow`, from and until, targeting, rollout, default.
+    """One flag. Asked in turn: killed, disabled, `requires`, `allow`, from and until, targeting, rollout, default.
 
     Parameters:
     - `variants`, name -> any value of JSON (default on = true, off = false).
@@ -36,7 +36,7 @@ class Flag(
     - `allow`, variant -> subjects that always get it, whatever the targeting; a list alone is that of "on".
     - `since` (written `from`) and `until`, between which it is not off; with an offset from UTC.
     - `requires`, flag -> the variant or variants that it must come to first; a list of flags: they must be "on".
-    - `disabled`: everybody gets the code's default. `killed`: everybody gets `off`, whatever else is written.
+    - `killed`: everybody gets `off`, whatever else is written. `disabled`: everybody gets the code's default.
     - `owner`, `description`, `created`, `expires` (after which `insula check` lists it), `metadata`, for people.
     """
 
@@ -69,6 +69,12 @@ class Flag(
         if self.off is not None:
             return self.off
         return self._named_off or self.default
+
+    @property
+    def has_off(self) -> bool:
+        """Whether killing it turns it off: there is a variant for that, and it is not true."""
+        named = self.off if self.off is not None else self._named_off
+        return named is not None and self.variants[named] is not True
 
     @property
     def _named_off(self) -> str | None:

@@ -29,6 +29,7 @@ class DeclaredFlag(Generic[T]):
     """
 
     kind: ClassVar[Kind]
+    _question: ClassVar[str] = "value(…)"
 
     def __init__(
         self, key: str, *, default: T, owner: str = "", expires: date | None = None, description: str = ""
@@ -67,6 +68,17 @@ class DeclaredFlag(Generic[T]):
         """Whether its last day is over."""
         return self.expires is not None and self.expires < today
 
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self} is always there; ask {self._question} whether it is so")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, bool | str | int | float | dict | list):
+            raise TypeError(f"{self} is a flag and no value; compare {self._question}")
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.key!r}, default={self._default!r})"
 
@@ -75,6 +87,7 @@ class BooleanFlag(DeclaredFlag[bool]):
     """A flag that is on or off."""
 
     kind = "boolean"
+    _question = "is_on(…)"
 
     def is_on(self, subject: Any = None, /, **context: Any) -> bool:
         """Whether it is on. It never raises.

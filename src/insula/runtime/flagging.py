@@ -40,11 +40,17 @@ def source_of(settings: FlagSettings, clock: Clock | None = None) -> FlagSource:
         return FlagTable(address, clock=clock)
     if address.endswith(_FILES):
         return FileSource(Path(address))
-    what = f"flags.source: {address} is no place for flags" if address else "flags.source is not set"
+    what = f"flags.source: {_masked(address)} is no place for flags" if address else "flags.source is not set"
     raise ConfigurationError(
         f"{what}; give --source, or write it in [flags] of insula.toml: flags.toml, flags.json, "
         "https://flags.example.org/shop.json, sqlite:///flags.db, postgresql://flags@host/flags"
     )
+
+
+def _masked(address: str) -> str:
+    """An address without what may be secret in it."""
+    start, colon, rest = address.partition(":")
+    return f"{start}:…" if colon and ("@" in rest or "?" in rest) else address.partition("?")[0]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,6 +153,48 @@ def test_nobody_listens_there() -> None:
 def test_what_is_no_url_of_http_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="write it like https://"):
         HttpFlags(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:s3cret@host/x", "http://user:s3cret@host:1x/x", "http://host/x y?sig=s3cret",
+        "https:///x?sig=s3cret", "http://[host/x?sig=s3cret", "http://host/x\n?sig=s3cret",
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        HttpFlags(url)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["s3cret\ns3cret", "s3cret s3cret", "s3cret\u00e9", "", "s3cret\x00"])
+def test_a_token_that_is_none_is_neither_sent_nor_shown(served: Served, tmp_path: Path, token: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(token)
+    with pytest.raises(FlagsUnavailable, match="holds no token") as refused:
+        HttpFlags(f"{served.address}/x", token_file=file).read()
+    assert "s3cret" not in str(refused.value)
+    assert served.asked == []
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n", b""])
+def test_an_answer_that_drips_is_given_up_as_a_whole(start: bytes) -> None:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as client, contextlib.suppress(OSError):
+                client.sendall(start)
+                while not over.wait(0.02):
+                    client.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with pytest.raises(FlagsUnavailable, match=r"not all of it came within 0\.2 s"):
+            HttpFlags(f"http://127.0.0.1:{server.getsockname()[1]}/x", timeout_seconds=0.2).read()
+        over.set()
+        thread.join()
 
 
 def test_a_refusal_is_a_flag_error(served: Served) -> None:
