@@ -49,12 +49,43 @@ class Remote:
         return None if self.now is None else Content(self.now, toml=True)
 
 
+def looked(flags: Flags) -> bool:
+    """Whether two looks, the second of which finds a changed file settled, find other flags."""
+    return flags.renew() or flags.renew()
+
+
 def test_a_file_is_looked_at_again_when_its_time_is_over(path: Path, clock: VirtualClock) -> None:
     flags = Flags(path, check_seconds=5, clock=clock)
     path.write_text(ON)
     assert not flags.is_on("f")
     clock.advance(5)
+    assert not flags.is_on("f"), "it may still be written to"
+    clock.advance(1)
     assert flags.is_on("f")
+
+
+def test_a_file_that_is_half_written_is_not_taken(path: Path, clock: VirtualClock) -> None:
+    path.write_text(f"{ON}[flags.g]\ndefault = 'on'\n")
+    flags = Flags(path, clock=clock)
+    with path.open("w") as file:
+        for step in (ON, "[flags.g]\n", "default = 'on'\n", "[flags.h]\n"):
+            file.write(step)
+            file.flush()
+            clock.advance(5)
+            assert flags.is_on("g")
+            assert (flags.state.flags, flags.state.trouble) == (2, "")
+    clock.advance(1)
+    assert flags.is_on("g")
+    assert flags.state.flags == 3
+
+
+def test_a_look_at_a_file_that_is_being_written_to_forgives_nothing(path: Path, clock: VirtualClock) -> None:
+    flags = Flags(path, clock=clock)
+    path.write_text("[")
+    looked(flags)
+    path.write_text("[[[")
+    flags.renew()
+    assert "is no TOML" in flags.state.trouble
 
 
 def test_a_bad_file_keeps_the_last_good_and_says_why(
@@ -64,7 +95,7 @@ def test_a_bad_file_keeps_the_last_good_and_says_why(
     version = flags.state.version
     for bad in ("[flags.f", '[flags.f]\ndefault = "maybe"\n', "x = 1", b"\xff\xfe".decode("latin-1")):
         path.write_text(bad)
-        clock.advance(5)
+        looked(flags)
         assert flags.details("f", True).value is False
         assert flags.state.version == version
         assert str(path) in flags.state.trouble
@@ -111,11 +142,11 @@ def test_listeners_hear_which_flags_are_other_ones(path: Path, clock: VirtualClo
     told: list[FlagsChange] = []
     stop = flags.listen(told.append)
     path.write_text(f"{ON}[flags.g]\n")
-    assert flags.renew()
+    assert looked(flags)
     assert not flags.renew(), "nothing new"
     path.write_text(OFF)
     stop()
-    flags.renew()
+    looked(flags)
     assert [change.keys for change in told] == [("f", "g")]
 
 
@@ -129,7 +160,7 @@ def test_a_listener_that_fails_disturbs_nobody(path: Path, caplog: pytest.LogCap
     flags.listen(failing)
     flags.listen(told.append)
     path.write_text(ON)
-    flags.renew()
+    looked(flags)
     assert (len(told), flags.is_on("f")) == (1, True)
     assert "a listener of flags failed" in caplog.text
 
@@ -217,7 +248,7 @@ def test_counters_outlast_a_change(path: Path) -> None:
     flags = Flags(path)
     flags.is_on("f")
     path.write_text(ON)
-    flags.renew()
+    looked(flags)
     flags.is_on("f")
     flags.is_on("f")
     flags.is_on("unknown")

@@ -81,6 +81,8 @@ def test_a_file_is_renewed_while_the_process_runs_and_kept(tmp_path: Path) -> No
         assert new_checkout.is_on()
         file.write_text("[flags.new-checkout]\n")
         clock.advance(30)
+        assert new_checkout.is_on(), "it may still be written to"
+        clock.advance(1)
         assert not new_checkout.is_on()
     file.write_text("[")
     with flags_of_process(settings, clock):

@@ -20,13 +20,15 @@ from insula.flags.flagset import FlagSet
 from insula.flags.kinds import Kind, Unfit, fitted, own_copy
 from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
 from insula.flags.pinning import pins
-from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource
+from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource, Unsettled
 from insula.flags.standing import FlagsChange, FlagsState
 from insula.kernel.clock import Clock
 from insula.kernel.context import clock_of_process
 
 _log = logging.getLogger("insula.flags")
 
+SETTLING_SECONDS = 1.0
+"""How soon a file that has just been changed is looked at again."""
 
 Listener = Callable[[FlagsChange], object]
 
@@ -217,6 +219,9 @@ class Flags:
             if content is None or (known is not None and content[:2] == known[:2]):
                 return self._confirm(content)
             return self._adopt(content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
+        except Unsettled:
+            self.look_at = min(self.look_at, self.monotonic() + SETTLING_SECONDS)
+            return False
         except Exception as error:  # a source of the user's own may raise whatever it likes
             self._note(error)
             return False

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from insula.flags.errors import FlagError
+from insula.flags.errors import FlagError, FlagsUnavailable
 from insula.flags.files import replace_file
 from insula.flags.flagset import MOST_BYTES, content_of
 
@@ -42,6 +42,10 @@ class FlagSource(Protocol):
         ...
 
 
+class Unsettled(FlagsUnavailable):
+    """What a source holds is being written; it may be looked at again in a moment."""
+
+
 class MemorySource:
     """Flags as a program says them, in the shape of a file: key -> what would stand below [flags.KEY].
 
@@ -71,17 +75,33 @@ def _in_memory(flags: dict[str, Any], version: str) -> Content:
 
 
 class FileSource:
-    """A file of flags: TOML, or JSON where its name ends so. Parameters: `path`."""
+    """A file of flags: TOML, or JSON where its name ends so.
+
+    A file that is there anew is taken when two looks have found it of the same size and time: editors and copies write
+    in several steps. Parameters: `path`.
+    """
 
     waits = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = str(path)
+        self._last_look: object = None
 
     def read(self, known: Content | None = None) -> Content:
-        """Its content. Raises `FlagsUnavailable` where it cannot be read."""
-        return Content(content_of(self.path), toml=self.path.suffix != ".json")
+        """Its content. Raises `FlagsUnavailable` where it cannot be read, `Unsettled` where it is being written."""
+        before, self._last_look = self._last_look, self._look()
+        content = Content(content_of(self.path), toml=self.path.suffix != ".json")
+        if known is None or content.text == known.text or self._last_look == before == self._look():
+            return content
+        raise Unsettled(f"{self.path} has just been changed")
+
+    def _look(self) -> object:
+        try:
+            found = self.path.stat()
+        except (OSError, ValueError):
+            return None  # reading it says why
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Kept:
