@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from insula.flags import (
     MemorySource,
 )
 from insula.testing import VirtualClock
+from support.forking import in_child
 
 ON, OFF = '[flags.f]\ndefault = "on"\n', '[flags.f]\ndefault = "off"\n'
 
@@ -205,6 +208,50 @@ def test_a_source_beyond_a_network_is_never_read_while_a_flag_is_asked_for(clock
     remote.now = None  # not modified
     assert not flags.renew()
     assert Flags(Remote(FlagsUnavailable("nobody answers")), kept=tmp_path / "kept").is_on("f"), "from the last time"
+
+
+class Slow:
+    """A source whose second read takes until somebody lets it go, and is then the older one."""
+
+    name, waits = "a slow server", False
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.begun, self.goes_on = threading.Event(), threading.Event()
+
+    def read(self, known: Content | None = None) -> Content:
+        self.reads += 1
+        content = Content(b'{"version": "%d", "flags": {"f": {}}}' % self.reads)
+        if self.reads == 2:
+            self.begun.set()
+            self.goes_on.wait(10)
+        return content
+
+
+def test_what_was_read_earlier_never_takes_the_place_of_what_was_read_later() -> None:
+    source = Slow()
+    flags = Flags(source, check_seconds=0)
+    with ThreadPoolExecutor(2) as threads:
+        earlier = threads.submit(flags.renew)
+        source.begun.wait(10)
+        later = threads.submit(flags.renew)
+        assert (flags.is_on("f"), flags.state.version) == (False, "1"), "asking waits for nobody"
+        source.goes_on.set()
+        assert (earlier.result(10), later.result(10)) == (False, False), "the flags are the same"
+    assert flags.state.version == "3"
+
+
+def test_a_fork_in_the_middle_of_a_renewal_holds_nobody_up() -> None:
+    source = Slow()
+    flags = Flags(source, check_seconds=100)
+    thread = threading.Thread(target=flags.renew)
+    thread.start()
+    source.begun.wait(10)
+    try:
+        assert in_child(lambda: [flags.renew(), flags.state.version]) == [False, "3"]
+    finally:
+        source.goes_on.set()
+        thread.join()
 
 
 def test_a_source_that_says_nothing_has_changed_at_first_is_of_no_use(clock: VirtualClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
@@ -37,7 +38,8 @@ class Flags:
     """Flags from one source, renewed while they are used. Asking never raises, and neither does making one.
 
     A good content takes the place of the last at once and as a whole. A bad one, or none, does not: the last good one
-    stays, `state.trouble` says why, and it is logged once. Nothing is locked, so threads and forks may use it.
+    stays, `state.trouble` says why, and it is logged once. Threads and forks may use it: asking waits for nobody, and
+    renewals for each other, so that what was read earlier never takes the place of what was read later.
 
     Parameters: `source`, or a path, or flags in the shape of a file; `check_seconds`, how long what was read counts
     without another look (default 5); `stale_seconds` after which flags that the source does not confirm are stale
@@ -62,6 +64,7 @@ class Flags:
         self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
         self._counters = Counters()
+        self._renewing = threading.RLock()  # a listener may renew
         self._listeners: tuple[Listener, ...] = ()
         self.deciders: Mapping[str, Decide] = {}
         """Key -> the flag as a function, which may raise; replaced when the flags change."""
@@ -122,8 +125,11 @@ class Flags:
 
         Parameters: `context`, as a dict of the caller's, which is left as it is.
         """
-        if self.watched and self.monotonic() >= self.look_at:
-            self.renew()
+        if self.watched and self.monotonic() >= self.look_at and self._renewing.acquire(blocking=False):
+            try:
+                self._renew()
+            finally:
+                self._renewing.release()
         try:
             outcome = self.deciders[key](subject, context)
         except Exception as error:
@@ -212,6 +218,10 @@ class Flags:
 
     def renew(self) -> bool:
         """Look at the source now; returns whether there are other flags. What is wrong is logged once, never raised."""
+        with self._renewing:
+            return self._renew()
+
+    def _renew(self) -> bool:
         self.look_at = self.monotonic() + self.check_seconds
         try:
             known = None if self._from_kept else self._content
@@ -291,10 +301,10 @@ class Flags:
             except Exception:
                 _log.exception("a listener of flags failed")
 
-    def forget_counts(self) -> None:
-        """Count from nothing, as a process that was just forked must, or its parent's counts would be told twice."""
-        self._counters = Counters()
-        self.deciders = Compiler(self._clock, self._counters).compiled(self._flags)
+    def begin_anew(self) -> None:
+        """Be the flags of a process that was just forked: it counts from nothing, and nobody renews them in it yet."""
+        self._renewing = threading.RLock()
+        self._counters.forget()
 
 
 _ALL: WeakSet[Flags] = WeakSet()
@@ -302,7 +312,7 @@ _ALL: WeakSet[Flags] = WeakSet()
 
 def _after_fork() -> None:
     for flags in list(_ALL):
-        flags.forget_counts()
+        flags.begin_anew()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -34,10 +34,11 @@ def source_of(settings: FlagSettings, clock: Clock | None = None) -> FlagSource:
     Raises ConfigurationError naming what can be written.
     """
     address = settings.source
+    secret = Path(settings.token_file) if settings.token_file else None
     if address.startswith(("http://", "https://")):
-        return HttpFlags(address, token_file=Path(settings.token_file) if settings.token_file else None)
+        return HttpFlags(address, token_file=secret)
     if "://" in address:
-        return FlagTable(address, clock=clock)
+        return FlagTable(address, password_file=secret, clock=clock)
     if address.endswith(_FILES):
         return FileSource(Path(address))
     what = f"flags.source: {_masked(address)} is no place for flags" if address else "flags.source is not set"
