@@ -181,13 +181,49 @@ def test_a_process_begins_with_what_was_kept_when_its_source_is_of_no_use(path: 
     assert (flags.is_on("f"), flags.state.from_kept, flags.state.stale) == (False, False, False)
 
 
-def test_what_is_kept_and_damaged_is_passed_over(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("damage", [b"toml\n[[[", b"", b"\xff", b'{"source": 7}\n', b"[" * 5000])
+def test_what_is_kept_and_damaged_is_passed_over_and_told_once(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
+) -> None:
     kept = tmp_path / "kept"
-    kept.write_bytes(b"toml\n[[[")
+    kept.write_bytes(damage)
     path.unlink()
     flags = Flags(path, kept=kept)
     details = flags.details("f", "the code's")
     assert (details.value, details.code) == ("the code's", ErrorCode.PROVIDER_NOT_READY)
+    flags.renew()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{kept} is no file of kept flags, and is not taken"
+    ]
+
+
+def test_what_is_kept_and_torn_is_passed_over(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = tmp_path / "kept"
+    path.write_text(f"{ON}[flags.g]\n")
+    Flags(path, kept=kept)
+    path.unlink()
+    assert Flags(path, kept=kept).is_on("f")
+    kept.write_bytes(kept.read_bytes().removesuffix(b"[flags.g]\n"))
+    assert Flags(path, kept=kept).state.flags == 0
+    assert "damaged" in caplog.text
+
+
+def test_what_another_source_has_kept_is_nobody_elses(path: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    path.write_text(ON)
+    Flags(path, kept=kept)
+    other = Flags(tmp_path / "none.toml", kept=kept)
+    assert not other.is_on("f")
+    assert kept.stat().st_mode & 0o777 == 0o600, "targeting may name people"
+
+
+def test_a_first_start_without_anything_kept_is_nothing_to_warn_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = Flags(Remote(FlagsUnavailable("nobody answers")), kept=tmp_path / "kept")
+    flags.renew()
+    flags.renew()
+    assert [record.getMessage() for record in caplog.records] == ["nobody answers; the code's defaults are in use"]
 
 
 def test_what_cannot_be_kept_is_logged_and_used(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -60,7 +60,7 @@ class Flags:
         self.source = _source_of(source)
         self.check_seconds = check_seconds
         self._stale_seconds = stale_seconds
-        self._kept = None if kept is None else Kept(kept)
+        self._kept = None if kept is None else Kept(kept, self.source.name)
         self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
         self._counters = Counters()
@@ -73,6 +73,7 @@ class Flags:
         self._trouble = ""
         self._unready = ErrorCode.PROVIDER_NOT_READY
         self._read_at: tuple[float, datetime] | None = None
+        self._kept_trouble = ""
         self._from_kept = False
         self._told_stale = False
         # Memory changes only when its owner says so, and others that wait are renewed by a poller.
@@ -286,10 +287,15 @@ class Flags:
             return
         try:
             content = self._kept.load()
+            if content is None:
+                return
             flags = FlagSet.read(content.text, toml=content.toml, origin=str(self._kept.path))
             deciders = Compiler(self._clock, self._counters).compiled(flags)
-        except FlagError as error:
-            _log.warning("%s", error)
+        except Exception as error:  # as of a document that is too deep
+            shown = str(error) if isinstance(error, FlagError) else f"{self._kept.path}: {_shown(error)}"
+            if shown != self._kept_trouble:
+                _log.warning("%s", shown)
+            self._kept_trouble = shown
             return
         self._flags, self.deciders, self._content, self._from_kept = flags, deciders, content, True
         self._tell(FlagsChange(flags.version, tuple(sorted(flags))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -107,23 +108,53 @@ class FileSource:
 class Kept:
     """The last good content, on disk: what a process begins with where its source does not answer or is bad.
 
-    Parameters: `path`; it is replaced as a whole, or not at all.
+    It is for its owner alone, says whose content it is, and has a digest of it: what is torn or another source's is not
+    taken. Parameters: `path`, replaced as a whole or not at all; `source`, the name of the source.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: str) -> None:
         self.path = path
+        self._source = source
 
     def save(self, content: Content) -> None:
         """Keep it. Raises `FlagError` where that cannot be done."""
+        head = _Head(self._source, content.toml, _digest(content.text))
         try:
-            replace_file(self.path, (b"toml\n" if content.toml else b"json\n") + content.text)
-        except OSError as error:
-            raise FlagError(f"{self.path}: the flags could not be kept: {error.strerror or error}") from None
+            replace_file(self.path, msgspec.json.encode(head) + b"\n" + content.text, mode=0o600)
+        except (OSError, ValueError) as error:
+            raise FlagError(f"{self.path}: the flags could not be kept: {_why(error)}") from None
 
-    def load(self) -> Content:
-        """What was kept. Raises `FlagError` where nothing is."""
+    def load(self) -> Content | None:
+        """What was kept; None where nothing is yet. Raises `FlagError` where it is of no use."""
         try:
-            kind, _, text = self.path.read_bytes()[: 2 * MOST_BYTES].partition(b"\n")
-        except OSError as error:
-            raise FlagError(f"{self.path}: nothing is kept: {error.strerror or error}") from None
-        return Content(text, toml=kind == b"toml")
+            with self.path.open("rb") as file:
+                line, _, text = file.read(2 * MOST_BYTES).partition(b"\n")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise FlagError(f"{self.path}: what is kept cannot be read: {_why(error)}") from None
+        try:
+            head = msgspec.json.decode(line, type=_Head)
+        except msgspec.MsgspecError:
+            raise FlagError(f"{self.path} is no file of kept flags, and is not taken") from None
+        if head.source != self._source:
+            raise FlagError(f"{self.path} has the flags of {head.source}, which are not those of {self._source}")
+        if head.digest != _digest(text):
+            raise FlagError(f"{self.path}: what is kept is damaged, and is not taken")
+        return Content(text, toml=head.toml)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """The first line of what is kept."""
+
+    source: str
+    toml: bool
+    digest: str
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _why(error: Exception) -> object:
+    return (error.strerror if isinstance(error, OSError) else None) or error

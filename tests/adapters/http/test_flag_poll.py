@@ -141,7 +141,7 @@ def test_what_was_good_stays_while_nobody_answers(served: Served, tmp_path: Path
         flags.renew()
         assert flags.is_on("f")
         assert flags.state.trouble
-    assert Flags(HttpFlags("http://127.0.0.1:1/x"), kept=tmp_path / "kept").is_on("f")
+    assert Flags(HttpFlags(f"{served.address}/x"), kept=tmp_path / "kept").is_on("f")
 
 
 def test_nobody_listens_there() -> None:
