@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from insula import Module, System
 from insula.adapters.sql.flag_table import FlagTable
 from insula.cli.main import application
-from insula.flags import BooleanFlag, FlagSet
+from insula.flags import BooleanFlag, FlagSet, StringFlag
 
 runner = CliRunner()
 FILE = """\
@@ -198,6 +198,25 @@ def test_check_reports_a_bad_file_and_declarations_that_contradict(path: Path, o
     contradiction, bad = json.loads(result.output)["problems"]
     assert str(other.place) in contradiction
     assert bad == "flags.toml: f: rollout: 120 % is not between 0 and 100"
+
+
+def test_check_notes_flags_that_the_source_lacks_and_refuses_those_of_another_type(
+    path: Path, old: BooleanFlag
+) -> None:
+    misspelt = BooleanFlag("new-chekout", default=False)
+    mistaken = StringFlag("new-checkout", default="x")
+    result = runner.invoke(application, ["check", "with_flags:system", "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.output)
+    (note,) = [each for each in found["not_checked"] if each.startswith(str(misspelt.place))]
+    assert "flags.toml has no such flag" in note
+    assert "did you mean new-checkout?" in note
+    assert f"{mistaken.place} is a string, but not in flags.toml: on, off" in found["problems"]
+
+
+def test_a_key_is_not_empty(path: Path) -> None:
+    assert "a key is empty" in run("set", "", "--new", code=1)
+    assert path.read_text() == FILE
 
 
 def test_check_notes_flags_that_it_cannot_reach(path: Path, old: BooleanFlag) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -334,6 +335,39 @@ def test_counters_outlast_a_change(path: Path) -> None:
     looked(flags)
     flags.is_on("f")
     flags.is_on("f")
-    flags.is_on("unknown")
     assert flags.counts == {"f": {"off": 1, "on": 2}}
     assert flags.counts == {"f": {"off": 1, "on": 2}}, "reading counts nothing"
+
+
+def test_a_misspelt_flag_is_told_once_and_counted(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    flags = Flags(path)
+    for _ in range(3):
+        assert not flags.is_on("ff")
+    assert [record.getMessage() for record in caplog.records] == [f"{path} has no flag ff; the code's default is taken"]
+    assert flags.counts == {"ff": {None: 3}}
+
+
+def test_names_without_end_fill_neither_log_nor_memory(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    flags = Flags(path)
+    for number in range(1500):
+        flags.is_on(f"unknown-{number}")
+    assert (len(caplog.records), len(flags.counts)) == (1000, 1000)
+
+
+def test_flags_that_were_never_given_are_missed_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    Flags().is_on("f")
+    assert caplog.records == []
+
+
+def test_a_path_may_be_a_text(path: Path, tmp_path: Path) -> None:
+    kept = str(tmp_path / "kept")
+    assert Flags(str(path), kept=kept).state.flags == 1
+    path.unlink()
+    assert Flags(path, kept=kept).state.flags == 1
+
+
+@pytest.mark.parametrize("source", ["https://flags.example.org/x?sig=s3cret", 7, b"flags.toml"])
+def test_what_is_no_source_is_refused_with_those_that_are(source: Any) -> None:
+    with pytest.raises(FlagError, match=r"HttpFlags.*FlagTable") as refused:
+        Flags(source)
+    assert "s3cret" not in str(refused.value)

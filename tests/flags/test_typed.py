@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,3 +189,29 @@ def test_a_flag_that_is_taken_for_its_value_says_how_to_ask() -> None:
     assert flag == flag
     assert flag != BooleanFlag("f", default=False)
     assert len({flag, theme, flag}) == 2
+
+
+def test_a_flag_of_another_type_is_told_once_and_counted_as_the_codes_default(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flags = use(Flags({"f": {"default": "on"}, "n": {"variants": {"on": 1}, "default": "on"}}))
+    wrong, odd = StringFlag("f", default="x"), BooleanFlag("n", default=True)
+    for _ in range(2):
+        assert (wrong.value(), odd.is_on()) == ("x", True)
+    assert [record.getMessage() for record in caplog.records] == [
+        "memory: flag f is no string; the code's default is taken",
+        "memory: flag n is no boolean; the code's default is taken",
+    ]
+    assert flags.counts == {"f": {None: 2}, "n": {None: 2}}
+
+
+@pytest.mark.parametrize("key", ["", 3, None])
+def test_a_key_that_is_none_is_refused_where_it_stands(key: Any) -> None:
+    with pytest.raises(FlagError, match=r"test_typed\.py.*a key is a text"):
+        BooleanFlag(key, default=False)
+
+
+@pytest.mark.parametrize("expires", ["2020-01-01", datetime(2020, 1, 1)])  # noqa: DTZ001
+def test_a_last_day_that_is_none_is_refused_where_it_stands(expires: Any) -> None:
+    with pytest.raises(FlagError, match=r"test_typed\.py.*date\(2027, 3, 1\)"):
+        BooleanFlag("f", default=False, expires=expires)

@@ -112,8 +112,7 @@ class _Layers:
             try:
                 answer = answer_of(context)
                 # 1 and 0.0 would be found as well, and are no answers
-                fits = answer.__class__ in _ANSWERS
-                found = when_true if answer is True else answers[answer] if fits else otherwise
+                found = when_true if answer is True else answers[answer] if answer.__class__ in _ANSWERS else otherwise
             except Exception:  # no answer, or one that has to be looked at: there it is seen again
                 found = otherwise
             if found is halves and subject.__class__ is str and subject:  # as `_Halves` does, without calling it

@@ -30,6 +30,7 @@ _log = logging.getLogger("insula.flags")
 
 SETTLING_SECONDS = 1.0
 """How soon a file that has just been changed is looked at again."""
+_MOST_WARNINGS = 1000
 
 Listener = Callable[[FlagsChange], object]
 
@@ -48,11 +49,11 @@ class Flags:
 
     def __init__(
         self,
-        source: FlagSource | Path | dict[str, Any] | None = None,
+        source: FlagSource | Path | str | dict[str, Any] | None = None,
         *,
         check_seconds: float = 5.0,
         stale_seconds: float = 60.0,
-        kept: Path | None = None,
+        kept: Path | str | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not check_seconds >= 0 or not stale_seconds >= 0:
@@ -60,7 +61,7 @@ class Flags:
         self.source = _source_of(source)
         self.check_seconds = check_seconds
         self._stale_seconds = stale_seconds
-        self._kept = None if kept is None else Kept(kept, self.source.name)
+        self._kept = None if kept is None else Kept(Path(kept), self.source.name)
         self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
         self._counters = Counters()
@@ -74,6 +75,7 @@ class Flags:
         self._unready = ErrorCode.PROVIDER_NOT_READY
         self._read_at: tuple[float, datetime] | None = None
         self._kept_trouble = ""
+        self._warned = set[str]()
         self._from_kept = False
         self._told_stale = False
         # Memory changes only when its owner says so, and others that wait are renewed by a poller.
@@ -112,19 +114,20 @@ class Flags:
                 return Details(key, _in_kind(pinned[key], kind), None, Reason.OVERRIDE)
             outcome = self.decide(key, subject, dict(context) if context else {})
             if outcome.value is MISSING:
+                next(outcome.counter)
                 return Details(key, default, None, outcome.reason, outcome.code, outcome.message, self.metadata(key))
             value = _in_kind(outcome.value, kind)
+            next(outcome.counter)
             return Details(key, value, outcome.variant, outcome.reason, metadata=self.metadata(key))
         except Unfit:
-            message = f"flag {key} is no {kind}"
-            return Details(key, default, None, Reason.ERROR, ErrorCode.TYPE_MISMATCH, message, self.metadata(key))
+            return self.mismatch(key, default, kind)
         except Exception as error:  # a key or context that cannot even be looked at
             return Details(key, default, None, Reason.ERROR, ErrorCode.GENERAL, _shown(error))
 
     def decide(self, key: str, subject: Any, context: dict[str, Any]) -> Outcome:
-        """What a flag comes to, counted; for whoever needs neither defaults nor types looked at. It never raises.
+        """What a flag comes to, for whoever looks at defaults and types, and then counts it: `next(outcome.counter)`.
 
-        Parameters: `context`, as a dict of the caller's, which is left as it is.
+        It never raises. Parameters: `context`, as a dict of the caller's, which is left as it is.
         """
         if self.watched and self.monotonic() >= self.look_at and self._renewing.acquire(blocking=False):
             try:
@@ -132,11 +135,26 @@ class Flags:
             finally:
                 self._renewing.release()
         try:
-            outcome = self.deciders[key](subject, context)
+            return self.deciders[key](subject, context)
         except Exception as error:
             return self._undecided(key, error)
-        next(outcome.counter)
-        return outcome
+
+    def mismatch(self, key: str, default: Any, kind: Kind | None) -> Details:
+        """The details of a flag that is asked for as another type than it has; counted, and logged once."""
+        message = f"flag {key} is no {kind}"
+        self._warn_once(key, f"{self.source.name}: {message}; the code's default is taken")
+        next(self._counters.of(key, None))
+        return Details(key, default, None, Reason.ERROR, ErrorCode.TYPE_MISMATCH, message, self.metadata(key))
+
+    def _warn_once(self, key: str, message: str) -> bool:
+        """Say what is wrong with how a flag is asked for; returns whether it was said, now or before."""
+        if key in self._warned:
+            return True
+        if len(self._warned) >= _MOST_WARNINGS:  # keys may come from anywhere, and never end
+            return False
+        self._warned.add(key)
+        _log.warning("%s", message)
+        return True
 
     def _undecided(self, key: str, error: Exception) -> Outcome:
         try:
@@ -149,11 +167,11 @@ class Flags:
                 code, message = self._unready, self._trouble or f"{self.source.name} has not been read yet"
             else:
                 code, message = ErrorCode.FLAG_NOT_FOUND, f"{self.source.name} has no flag {key}"
-            # Flags that nobody knows are not counted: their names may come from anywhere, and would never end.
+                says_nothing = isinstance(self.source, MemorySource) and not self._flags
+                known = not says_nothing and self._warn_once(key, f"{message}; the code's default is taken")
             counter = self._counters.of(key, None) if known else count()
         except Exception as unusable:  # a key that is none, and a message that cannot be made
             code, message, counter = ErrorCode.GENERAL, type(unusable).__name__, count()
-        next(counter)
         return Outcome(MISSING, None, Reason.ERROR, counter, code, message)
 
     @property
@@ -324,10 +342,20 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _source_of(source: FlagSource | Path | dict[str, Any] | None) -> FlagSource:
+def _source_of(source: FlagSource | Path | str | dict[str, Any] | None) -> FlagSource:
     if source is None or isinstance(source, dict):
         return MemorySource(source)
-    return FileSource(source) if isinstance(source, Path) else source
+    if isinstance(source, Path):
+        return FileSource(source)
+    if isinstance(source, str) and "://" not in source:
+        return FileSource(Path(source))
+    if isinstance(source, str) or not hasattr(source, "read"):
+        what = "an address" if isinstance(source, str) else f"a {type(source).__name__}"
+        raise FlagError(
+            f"Flags({what}): give the path of a file, a dict of flags, or a source such as "
+            "insula.adapters.http.flag_poll.HttpFlags(url) or insula.adapters.sql.flag_table.FlagTable(address)"
+        )
+    return source
 
 
 def _unready_by(error: Exception) -> ErrorCode:

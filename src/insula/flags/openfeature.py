@@ -167,8 +167,11 @@ class InsulaProvider(AbstractProvider):
             return _Resolution(self._flags.details(key, default, kind))
         outcome = self._flags.decide(key, subject, attributes)
         form: tuple[Kind, bool] = (kind, self._remembers and self._is_seen(key, outcome))
-        made = outcome.forms.get(form)
-        return self._made(key, default, outcome, form) if made is None else made
+        made: FlagResolutionDetails[Any] | None = outcome.forms.get(form)
+        if made is None:
+            return self._made(key, default, outcome, form)
+        next(outcome.counter)
+        return made
 
     def _is_seen(self, key: str, outcome: Outcome) -> bool:
         if outcome.reason is not Reason.STATIC:
@@ -181,12 +184,13 @@ class InsulaProvider(AbstractProvider):
         kind, cached = form
         metadata = self._flags.metadata(key)
         if outcome.value is MISSING:
+            next(outcome.counter)
             return _Resolution(Details(key, default, None, outcome.reason, outcome.code, outcome.message, metadata))
         try:
             value = fitted(outcome.value, kind)
         except Unfit:
-            code, message = ErrorCode.TYPE_MISMATCH, f"flag {key} is no {kind}"
-            return _Resolution(Details(key, default, None, Reason.ERROR, code, message, metadata))
+            return _Resolution(self._flags.mismatch(key, default, kind))
+        next(outcome.counter)
         details = Details(key, value, outcome.variant, outcome.reason, metadata=metadata)
         made = _Resolution(details, SdkReason.CACHED if cached else None)
         if value.__class__ not in _CONTAINERS:

@@ -35,6 +35,10 @@ class DeclaredFlag(Generic[T]):
         self, key: str, *, default: T, owner: str = "", expires: date | None = None, description: str = ""
     ) -> None:
         self.place = Place.of_frame(sys._getframe(1), f"flag {key}")
+        if not isinstance(key, str) or not key:
+            raise FlagError(f"{self.place}: a key is a text that is not empty, not {key!r}")
+        if expires is not None and type(expires) is not date:
+            raise FlagError(f"{self.place}: expires={expires!r} is no date; write it like date(2027, 3, 1)")
         try:
             self._default: T = fitted(default, self.kind)
         except Unfit:
@@ -101,9 +105,11 @@ class BooleanFlag(DeclaredFlag[bool]):
             outcome = flags.deciders[self.key](subject, context)
         except Exception:
             return self._details(subject, context).value is True
-        next(outcome.counter)
         value = outcome.value
-        return value if value.__class__ is bool else self._default
+        if value.__class__ is not bool:
+            return self._details(subject, context).value is True
+        next(outcome.counter)
+        return value
 
 
 class StringFlag(DeclaredFlag[str]):
