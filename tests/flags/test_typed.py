@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,43 @@ def test_a_key_that_is_none_is_refused_where_it_stands(key: Any) -> None:
 def test_a_last_day_that_is_none_is_refused_where_it_stands(expires: Any) -> None:
     with pytest.raises(FlagError, match=r"test_typed\.py.*date\(2027, 3, 1\)"):
         BooleanFlag("f", default=False, expires=expires)
+
+
+async def test_a_pin_may_decorate_a_function_and_an_async_one() -> None:
+    flag = BooleanFlag("pinned", default=False)
+
+    @override(flag, True)
+    def asked() -> bool:
+        return flag.is_on()
+
+    @override(flag, True)
+    async def awaited() -> list[bool]:
+        before = flag.is_on()
+        await asyncio.sleep(0)
+        return [before, flag.is_on()]
+
+    assert (asked(), await awaited(), flag.is_on()) == (True, [True, True], False)
+    assert await asyncio.gather(awaited(), awaited()) == [[True, True], [True, True]]
+
+
+def test_a_pin_of_a_generator_is_refused() -> None:
+    async def fixture() -> AsyncIterator[None]:
+        yield
+
+    def other() -> Iterator[None]:
+        yield
+
+    for generator in (fixture, other):
+        with pytest.raises(FlagError, match="cannot be pinned for the generator"):
+            override("f", True)(generator)
+
+
+async def test_a_pin_that_ends_in_another_task_says_what_to_do() -> None:
+    async def fixture() -> AsyncIterator[None]:
+        with override("f", True):
+            yield
+
+    steps = fixture()
+    await asyncio.create_task(anext(steps))  # type: ignore[arg-type]
+    with pytest.raises(FlagError, match="pin it where it is asked for"):
+        await steps.aclose()  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from insula.flags.flagset import FlagSet
 from insula.flags.kinds import Kind, Unfit, fitted, own_copy
 from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
 from insula.flags.pinning import pins
-from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource, Unsettled
+from insula.flags.sources import Content, FlagSource, Kept, MemorySource, Unsettled, as_source
 from insula.flags.standing import FlagsChange, FlagsState
 from insula.kernel.clock import Clock
 from insula.kernel.context import clock_of_process
@@ -58,7 +58,7 @@ class Flags:
     ) -> None:
         if not check_seconds >= 0 or not stale_seconds >= 0:
             raise FlagError(f"Flags(check_seconds={check_seconds}, stale_seconds={stale_seconds}): give 0 or more")
-        self.source = _source_of(source)
+        self.source = as_source(source)
         self.check_seconds = check_seconds
         self._stale_seconds = stale_seconds
         self._kept = None if kept is None else Kept(Path(kept), self.source.name)
@@ -78,8 +78,11 @@ class Flags:
         self._warned = set[str]()
         self._from_kept = False
         self._told_stale = False
-        # Memory changes only when its owner says so, and others that wait are renewed by a poller.
-        self.watched = not self.source.waits and not isinstance(self.source, MemorySource)
+        self.watched = self._can_be_watched
+        self.polled = False
+        """Whether somebody renews them, as a poller does, so that asking need not; see `leave_to_poller`."""
+        self.settling = False
+        """Whether the source was being written to at the last look; it is worth another look in a second."""
         self.look_at = math.inf
         _ALL.add(self)
         if self.source.waits:
@@ -175,6 +178,16 @@ class Flags:
         return Outcome(MISSING, None, Reason.ERROR, counter, code, message)
 
     @property
+    def _can_be_watched(self) -> bool:
+        # Memory changes only when its owner says so, and others that wait are renewed by a poller.
+        return not self.source.waits and not isinstance(self.source, MemorySource)
+
+    def leave_to_poller(self, *, polled: bool) -> None:
+        """Let somebody renew them from now on, so that asking never does; or no longer."""
+        self.polled = polled
+        self.watched = self._can_be_watched and not polled
+
+    @property
     def flags(self) -> FlagSet:
         """The newest good set."""
         return self._flags
@@ -242,6 +255,7 @@ class Flags:
 
     def _renew(self) -> bool:
         self.look_at = self.monotonic() + self.check_seconds
+        self.settling = False
         try:
             known = None if self._from_kept else self._content
             content = self.source.read(known)
@@ -249,6 +263,7 @@ class Flags:
                 return self._confirm(content)
             return self._adopt(content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
         except Unsettled:
+            self.settling = True
             self.look_at = min(self.look_at, self.monotonic() + SETTLING_SECONDS)
             return False
         except Exception as error:  # a source of the user's own may raise whatever it likes
@@ -340,22 +355,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _source_of(source: FlagSource | Path | str | dict[str, Any] | None) -> FlagSource:
-    if source is None or isinstance(source, dict):
-        return MemorySource(source)
-    if isinstance(source, Path):
-        return FileSource(source)
-    if isinstance(source, str) and "://" not in source:
-        return FileSource(Path(source))
-    if isinstance(source, str) or not hasattr(source, "read"):
-        what = "an address" if isinstance(source, str) else f"a {type(source).__name__}"
-        raise FlagError(
-            f"Flags({what}): give the path of a file, a dict of flags, or a source such as "
-            "insula.adapters.http.flag_poll.HttpFlags(url) or insula.adapters.sql.flag_table.FlagTable(address)"
-        )
-    return source
 
 
 def _unready_by(error: Exception) -> ErrorCode:

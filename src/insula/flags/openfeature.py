@@ -5,6 +5,7 @@ Source: OpenFeature specification, sections 2 (providers) and 5 (events).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from insula.flags.kinds import Kind, Unfit, fitted
 from insula.flags.outcome import Details, ErrorCode, Outcome, Reason
 from insula.flags.pinning import pins
 from insula.flags.standing import FlagsChange
+
+_log = logging.getLogger("insula.flags")
 
 _NOBODY = EvaluationContext()
 _CONTAINERS = (dict, list)
@@ -82,7 +85,8 @@ class InsulaProvider(AbstractProvider):
     """Answers OpenFeature's clients from `Flags`.
 
     `initialize` reads flags that wait for something outside, such as a server; where there are none, the provider is
-    in error, or fatally so where the source refuses us. It tells of changes, and of flags that became stale or fresh.
+    in error, or fatally so where the source refuses us. To have them read again is up to a poller. It tells of changes,
+    and of flags that became stale or fresh.
 
     Parameters: `flags` (default: those of the process); `hooks` of the provider; `remembers`, True to say CACHED of a
     flag that says the same to everybody when it is asked for again and has not changed.
@@ -103,6 +107,11 @@ class InsulaProvider(AbstractProvider):
             self._stop = self._flags.listen(self._changed)
         if self._flags.unready is not None:
             self._flags.renew()
+        if self._flags.source.waits and not self._flags.polled:
+            _log.warning(
+                "%s was read once, and nobody reads it again; begin a poller before: "
+                "insula.adapters.polling.flag_poller.FlagPoller(flags).start()", self._flags.source.name,
+            )  # fmt: skip
         unready = self._flags.unready
         if unready is not None:
             self._down = True

@@ -105,6 +105,23 @@ class FileSource:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def as_source(source: FlagSource | Path | str | dict[str, Any] | None) -> FlagSource:
+    """What stands for a source, as one: nothing, flags in memory, a path. Raises `FlagError` for what stands for none."""
+    if source is None or isinstance(source, dict):
+        return MemorySource(source)
+    if isinstance(source, Path):
+        return FileSource(source)
+    if isinstance(source, str) and "://" not in source:
+        return FileSource(Path(source))
+    if isinstance(source, str) or not hasattr(source, "read"):
+        what = "an address" if isinstance(source, str) else f"a {type(source).__name__}"
+        raise FlagError(
+            f"Flags({what}): give the path of a file, a dict of flags, or a source such as "
+            "insula.adapters.http.flag_poll.HttpFlags(url) or insula.adapters.sql.flag_table.FlagTable(address)"
+        )
+    return source
+
+
 class Kept:
     """The last good content, on disk: what a process begins with where its source does not answer or is bad.
 

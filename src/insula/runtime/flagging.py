@@ -58,6 +58,7 @@ def _masked(address: str) -> str:
 def flags_of_process(configuration: Configuration, clock: Clock | None = None) -> Iterator[Flags | None]:
     """Let the process have the configured flags while it runs; None, and the code's defaults, where there are none.
 
+    They are renewed on a thread, so that nobody who asks waits for a file to be read and made ready.
     Where the source does not answer now, the process begins with those that were kept, or with the code's defaults.
     Raises ConfigurationError for an address that is none.
     """
@@ -74,9 +75,6 @@ def flags_of_process(configuration: Configuration, clock: Clock | None = None) -
         clock=clock,
     )
     use(flags)
-    if not flags.source.waits:
-        yield flags
-        return
     poller = FlagPoller(flags, clock=clock)
     poller.start()
     try:

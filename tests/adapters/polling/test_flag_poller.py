@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -89,3 +90,15 @@ def test_a_forked_process_has_a_thread_of_its_own(source: Counting) -> None:
         assert poller.runs, "the parent's goes on"
     finally:
         poller.stop()
+
+
+def test_a_file_that_is_polled_is_never_read_while_a_flag_is_asked_for(tmp_path: Path) -> None:
+    file, clock = tmp_path / "flags.toml", VirtualClock()
+    file.write_text("[flags.f]\n")
+    flags = Flags(file, check_seconds=0, clock=clock)
+    poller = FlagPoller(flags, every_seconds=30, clock=clock)
+    poller.start()
+    file.write_text("[flags.f]\ndefault = 'on'\n")
+    assert [flags.is_on("f") for _ in range(3)] == [False] * 3
+    poller.stop()
+    assert [flags.is_on("f") for _ in range(3)][-1], "now nobody else looks"

@@ -1,4 +1,4 @@
-"""Renews flags whose source waits for something outside: a server, a database."""
+"""Renews flags on a thread: those of a server or a database, and those of a file, so that asking never reads it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import threading
 from weakref import WeakSet
 
-from insula.flags.flags import Flags
+from insula.flags.flags import SETTLING_SECONDS, Flags
 from insula.kernel.clock import Clock, SystemClock
 
 _STOP_SECONDS = 1.0
@@ -32,6 +32,7 @@ class FlagPoller:
 
     def begin(self) -> None:
         """Begin without waiting."""
+        self.flags.leave_to_poller(polled=True)
         self._running = _Run(self.flags, self._every_seconds, self._clock)
         self._running.start()
         _RUNNING.add(self)
@@ -44,6 +45,7 @@ class FlagPoller:
     def stop(self) -> None:
         """Let the thread end. One that waits for its source is not waited for long: it ends when it has its answer."""
         _RUNNING.discard(self)
+        self.flags.leave_to_poller(polled=False)
         if self._running is not None:
             self._running.end()
             self._running = None
@@ -63,7 +65,8 @@ class _Run(threading.Thread):
         while not self._ends:
             self._flags.renew()
             self.was_read.set()
-            self._clock.block(self._every_seconds, self._wake)
+            settling = min(self._every_seconds, SETTLING_SECONDS)
+            self._clock.block(settling if self._flags.settling else self._every_seconds, self._wake)
             if not self._ends:
                 self._wake.clear()  # a clock may have set it at the end of the pause
 
