@@ -214,6 +214,36 @@ def test_check_notes_flags_that_the_source_lacks_and_refuses_those_of_another_ty
     assert f"{mistaken.place} is a string, but not in flags.toml: on, off" in found["problems"]
 
 
+def test_a_dry_run_leaves_no_trace(path: Path) -> None:
+    before = sorted(path.parent.rglob("*"))
+    run("set", "f", "--new", "--dry-run", "--source", "none/none.toml")
+    run("kill", "theme", "--dry-run")
+    assert sorted(path.parent.rglob("*")) == before
+
+
+def test_what_was_done_is_said_in_words(path: Path) -> None:
+    assert "is now written: killed = true" in run("kill", "theme")
+    assert "is now written: killed is not there" in run("kill", "theme", "--undo")
+    assert "nothing changes: killed is not there already" in run("kill", "theme", "--undo")
+    assert "say what to change, like rollout.on=20" in run("set", "theme", code=2)
+    assert "like country=DE" in run("explain", "ann", "--with", "country", code=2)
+    assert "insula flags set nobodys --new writes one" in run("kill", "nobodys", code=1).replace("\n", " ")
+    assert "in [flags] of insula.toml" in " ".join(run("list", "--help").replace("│", "").split())
+
+
+@pytest.mark.parametrize("words", [("set", "f", "owner=x"), ("kill", "f")])
+def test_a_file_that_is_not_there_is_named_with_what_makes_it(path: Path, words: tuple[str, ...]) -> None:
+    for source in ("none.toml", "none/none.toml"):
+        told = run(*words, "--source", source, code=2).replace("\n", " ")
+        assert f"{source} is not there; insula flags set f --new writes it" in told
+    assert [each.name for each in path.parent.iterdir() if each.name.startswith("none")] == []
+
+
+def test_a_change_beside_what_is_no_flag_says_that_the_file_is_in_use_nowhere(path: Path) -> None:
+    path.write_text(FILE + "[flags.bad]\nrollout = 120\n")
+    assert "flags.toml is in use nowhere as it is" in run("kill", "theme", code=1)
+
+
 def test_a_key_is_not_empty(path: Path) -> None:
     assert "a key is empty" in run("set", "", "--new", code=1)
     assert path.read_text() == FILE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -258,3 +258,24 @@ def test_a_prerequisite_that_cannot_be_told_has_not_been_met() -> None:
     flags = Flags({"first": {"rollout": 100}, "f": {"requires": ["first"], "default": "on"}})
     for subject in ("\ud800", None, b"ann"):
         assert answer(flags, "f", subject) == (False, Reason.PREREQUISITE_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ({"from": "2030-01-01"}, "from = 2027-03-01T08:00:00+01:00"),
+        ({"from": date(2030, 1, 1)}, "from = 2027-03-01T08:00:00+01:00"),
+        ({"allow": {"on": "ann"}}, 'allow = ["tess"]'), ({"killed": 1}, "killed = true"),
+        ({"variants": {}}, "leave them out for on and off"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_type_shows_one_that_is_right(written: dict[str, Any], right: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        FlagSet.of({"flags": {"f": written}})
+    assert right in str(refused.value)
+
+
+def test_a_type_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    details = of(default="on").details("f", False, "bool")  # type: ignore[arg-type]
+    assert (details.value, details.code) == (False, ErrorCode.GENERAL)
+    assert details.message.startswith("there is no type 'bool'; there are boolean, string")

@@ -18,7 +18,7 @@ from insula.flags.counting import Counters
 from insula.flags.deciding import MISSING, Compiler, Decide
 from insula.flags.errors import FlagError, FlagsRefused, FlagsUnavailable
 from insula.flags.flagset import FlagSet
-from insula.flags.kinds import Kind, Unfit, fitted, own_copy
+from insula.flags.kinds import KINDS, Kind, Unfit, fitted, own_copy
 from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
 from insula.flags.pinning import pins
 from insula.flags.sources import Content, FlagSource, Kept, MemorySource, Unsettled, as_source
@@ -144,6 +144,9 @@ class Flags:
 
     def mismatch(self, key: str, default: Any, kind: Kind | None) -> Details:
         """The details of a flag that is asked for as another type than it has; counted, and logged once."""
+        if kind not in KINDS:
+            message = f"there is no type {kind!r}; there are {', '.join(KINDS)}"
+            return Details(key, default, None, Reason.ERROR, ErrorCode.GENERAL, message)
         message = f"flag {key} is no {kind}"
         self._warn_once(key, f"{self.source.name}: {message}; the code's default is taken")
         next(self._counters.of(key, None))

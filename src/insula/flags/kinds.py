@@ -14,6 +14,7 @@ _CLASSES: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "object": (dict, list),
 }
+KINDS = tuple(_CLASSES)
 
 
 class Unfit(Exception):  # never leaves this package

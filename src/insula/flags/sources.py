@@ -106,7 +106,7 @@ class FileSource:
 
 
 def as_source(source: FlagSource | Path | str | dict[str, Any] | None) -> FlagSource:
-    """What stands for a source, as one: nothing, flags in memory, a path. Raises `FlagError` for what stands for none."""
+    """What stands for a source, as one: nothing, flags in memory, a path. Raises `FlagError` for anything else."""
     if source is None or isinstance(source, dict):
         return MemorySource(source)
     if isinstance(source, Path):

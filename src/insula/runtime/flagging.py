@@ -14,7 +14,7 @@ from insula.adapters.polling.flag_poller import FlagPoller
 from insula.adapters.sql.flag_table import FlagAudit, FlagTable
 from insula.flags.current import current, use
 from insula.flags.editing import edited
-from insula.flags.errors import FlagError
+from insula.flags.errors import FlagError, FlagsUnavailable
 from insula.flags.files import one_at_a_time, replace_file
 from insula.flags.flags import Flags
 from insula.flags.flagset import FlagSet
@@ -153,16 +153,22 @@ def change_flag(
         return source.change(key, changes, who, new=new, dry_run=dry_run)
     if not isinstance(source, FileSource):
         raise ConfigurationError(f"{source.name} can only be read; change its flags where they are served from")
+    if not new and not source.path.parent.exists():
+        raise FlagsUnavailable(f"{source.path} is not there; insula flags set {key} --new writes it")
+    if dry_run:
+        return _change_file(source, key, changes, new=new, dry_run=True)
     try:
         with one_at_a_time(source.path):
-            return _change_file(source, key, changes, new=new, dry_run=dry_run)
+            return _change_file(source, key, changes, new=new, dry_run=False)
     except OSError as error:
         raise FlagError(f"{source.path} cannot be written: {error.strerror or error}") from None
 
 
 def _change_file(source: FileSource, key: str, changes: dict[str, Any], *, new: bool, dry_run: bool) -> bool:
     """Read, edit and replace a file. Raises `FlagError` and OSError."""
-    begins = new and not source.path.exists()
+    begins = not source.path.exists()
+    if begins and not new:
+        raise FlagsUnavailable(f"{source.path} is not there; insula flags set {key} --new writes it")
     before = _NO_FLAGS[source.path.suffix] if begins else source.read()
     after = edited(before, key, changes, source.name, new=new)
 
