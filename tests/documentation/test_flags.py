@@ -11,10 +11,8 @@ import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 
-from insula.adapters.http.flag_poll import HttpFlags  # FlagTable is in insula.adapters.sql.flag_table
+from insula.adapters.http.flag_poll import HttpFlags
 from insula.adapters.polling.flag_poller import FlagPoller
-
-# fmt: on
 from insula.flags import BooleanFlag, Flags, override, use
 from insula.flags.openfeature import InsulaProvider
 from insula.kernel.context import process_state

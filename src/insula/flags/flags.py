@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
@@ -39,8 +38,8 @@ class Flags:
     """Flags from one source, renewed while they are used. Asking never raises, and neither does making one.
 
     A good content takes the place of the last at once and as a whole. A bad one, or none, does not: the last good one
-    stays, `state.trouble` says why, and it is logged once. Threads and forks may use it: asking waits for nobody, and
-    renewals for each other, so that what was read earlier never takes the place of what was read later.
+    stays, `state.trouble` says why, and it is logged once. Nothing is locked, so threads and forks may use it: of
+    two that renew at once one is taken, and the other has to look again.
 
     Parameters: `source`, or a path, or flags in the shape of a file; `check_seconds`, how long what was read counts
     without another look (default 5); `stale_seconds` after which flags that the source does not confirm are stale
@@ -65,7 +64,8 @@ class Flags:
         self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
         self._counters = Counters()
-        self._renewing = threading.RLock()  # a listener may renew
+        self._turn: dict[str, object] = {}
+        """Whoever renews takes it before reading; it serves to put one set in the place of the present one."""
         self._listeners: tuple[Listener, ...] = ()
         self.deciders: Mapping[str, Decide] = {}
         """Key -> the flag as a function, which may raise; replaced when the flags change."""
@@ -132,11 +132,8 @@ class Flags:
 
         It never raises. Parameters: `context`, as a dict of the caller's, which is left as it is.
         """
-        if self.watched and self.monotonic() >= self.look_at and self._renewing.acquire(blocking=False):
-            try:
-                self._renew()
-            finally:
-                self._renewing.release()
+        if self.watched and self.monotonic() >= self.look_at:
+            self.renew()
         try:
             return self.deciders[key](subject, context)
         except Exception as error:
@@ -253,18 +250,15 @@ class Flags:
 
     def renew(self) -> bool:
         """Look at the source now; returns whether there are other flags. What is wrong is logged once, never raised."""
-        with self._renewing:
-            return self._renew()
-
-    def _renew(self) -> bool:
         self.look_at = self.monotonic() + self.check_seconds
         self.settling = False
+        turn = self._turn
         try:
             known = None if self._from_kept else self._content
             content = self.source.read(known)
             if content is None or (known is not None and content[:2] == known[:2]):
-                return self._confirm(content)
-            return self._adopt(content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
+                return self._confirm(content, known)
+            return self._adopt(turn, content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
         except Unsettled:
             self.settling = True
             self.look_at = min(self.look_at, self.monotonic() + SETTLING_SECONDS)
@@ -273,8 +267,8 @@ class Flags:
             self._note(error)
             return False
 
-    def _confirm(self, content: Content | None) -> bool:
-        if content is not None:
+    def _confirm(self, content: Content | None, known: Content | None) -> bool:
+        if content is not None and self._content is known:
             self._content = content  # its tag may be another one
         if self._content is None or self._from_kept:
             raise FlagsUnavailable(f"{self.source.name} says that nothing has changed, but nothing was read before")
@@ -284,10 +278,14 @@ class Flags:
             self._tell(FlagsChange(self._flags.version))
         return False
 
-    def _adopt(self, content: Content, flags: FlagSet) -> bool:
+    def _adopt(self, turn: dict[str, object], content: Content, flags: FlagSet) -> bool:
         deciders = Compiler(self._clock, self._counters).compiled(flags)
+        if turn.setdefault("taken", flags) is not flags:  # in one go of the interpreter
+            self.look_at = self.monotonic()  # what was taken meanwhile may have been read earlier or later
+            return False
         first, before = self._content is None, self._flags
         self._flags, self.deciders, self._content = flags, deciders, content
+        self._turn = {}
         self._fresh()
         if self._kept is not None:
             try:
@@ -345,7 +343,7 @@ class Flags:
 
     def begin_anew(self) -> None:
         """Be the flags of a process that was just forked: it counts from nothing, and nobody renews them in it yet."""
-        self._renewing = threading.RLock()
+        self._turn = {}
         self._counters.forget()
 
 
