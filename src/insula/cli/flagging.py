@@ -111,9 +111,9 @@ def kill(
     changes = {"killed": REMOVED if undo else True}
     where = _settings(source, config)
     _change(key, changes, where, who, new=False, as_json=as_json, dry_run=dry_run)
-    flag = read_flags(where).flags[key]
     if undo:
         return
+    flag = read_flags(where).flags[key]
     variant = flag.off_variant
     value = "the code's default" if variant is None else f"{variant} = {_json(flag.variants[variant])}"
     if not flag.has_off:

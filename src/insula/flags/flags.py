@@ -59,7 +59,7 @@ class Flags:
             raise FlagError(f"Flags(check_seconds={check_seconds}, stale_seconds={stale_seconds}): give 0 or more")
         self.source = as_source(source)
         self.check_seconds = check_seconds
-        self._stale_seconds = stale_seconds
+        self.stale_seconds = stale_seconds
         self._kept = None if kept is None else Kept(Path(kept), self.source.name)
         self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
@@ -233,7 +233,7 @@ class Flags:
         if isinstance(self.source, MemorySource):
             return bool(self._trouble)
         # Nobody may have asked for a while: flags are not stale before a look at their source has failed.
-        return (bool(self._trouble) or self.source.waits) and self._age >= self._stale_seconds
+        return (bool(self._trouble) or self.source.waits) and self._age >= self.stale_seconds
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell a function of every change, and when the flags become stale or fresh. Returns what ends that.
@@ -266,6 +266,10 @@ class Flags:
         except Exception as error:  # a source of the user's own may raise whatever it likes
             self._note(error)
             return False
+
+    def note_silence(self) -> None:
+        """Note that a look at the source has taken so long that what it last said is stale; whoever waits calls it."""
+        self._note(FlagsUnavailable(f"{self.source.name} has not answered for {self.stale_seconds:g} s"))
 
     def _confirm(self, content: Content | None, known: Content | None) -> bool:
         if content is not None and self._content is known:

@@ -9,7 +9,7 @@ from queue import Queue
 import pytest
 
 from insula.adapters.polling.flag_poller import FlagPoller
-from insula.flags import Content, Flags
+from insula.flags import Content, Flags, FlagsChange
 from insula.testing import VirtualClock
 from support.forking import in_child
 
@@ -64,6 +64,25 @@ def test_a_source_that_lets_us_hang_holds_nobody_up(source: Counting) -> None:
     assert poller.flags.unready is not None
     silent.answers.set()
     assert silent.reads.get(timeout=10) == 1
+    poller.stop()
+
+
+def test_flags_of_a_source_that_lets_us_hang_become_stale_for_listeners_too(source: Counting) -> None:
+    class Silent(Counting):
+        answers = threading.Event()
+
+        def read(self, known: Content | None = None) -> Content:
+            self.answers.wait(10)
+            return super().read(known)
+
+    flags, told = Flags(Silent(), stale_seconds=0.01), Queue[FlagsChange]()
+    flags.listen(told.put)
+    poller = FlagPoller(flags)
+    poller.begin()
+    change = told.get(timeout=10)
+    assert (change.stale, change.trouble) == (True, "a server has not answered for 0.01 s")
+    Silent.answers.set()
+    assert not told.get(timeout=10).stale
     poller.stop()
 
 

@@ -63,12 +63,21 @@ class _Run(threading.Thread):
 
     def run(self) -> None:
         while not self._ends:
-            self._flags.renew()
+            self._renew()
             self.was_read.set()
             settling = min(self._every_seconds, SETTLING_SECONDS)
             self._clock.block(settling if self._flags.settling else self._every_seconds, self._wake)
             if not self._ends:
                 self._wake.clear()  # a clock may have set it at the end of the pause
+
+    def _renew(self) -> None:
+        """Renew, and let listeners hear that the flags are stale also while the source lets us hang."""
+        silence = threading.Timer(self._flags.stale_seconds, self._flags.note_silence)
+        silence.daemon = True
+        if self._flags.stale_seconds and self._flags.source.waits:
+            silence.start()
+        self._flags.renew()
+        silence.cancel()
 
     def end(self) -> None:
         self._ends = True
