@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from insula import Module, System
 from insula.adapters.sql.flag_table import FlagTable
 from insula.cli.main import application
-from insula.flags import BooleanFlag, FlagSet
+from insula.flags import BooleanFlag, FlagSet, StringFlag
 
 runner = CliRunner()
 FILE = """\
@@ -105,6 +105,20 @@ def test_kill_turns_a_flag_off_and_undo_lets_it_live(path: Path) -> None:
     assert path.read_text() == FILE
 
 
+def test_kill_says_what_everybody_gets(path: Path) -> None:
+    assert "everybody gets off = false" in run("kill", "new-checkout")
+    assert 'everybody gets light = "l"' in run("kill", "theme")
+    assert told("kill", "theme") == {"flag": "theme", "changes": {"killed": True}, "changed": False, "dry_run": False}
+
+
+def test_kill_fails_where_nobody_is_turned_off(path: Path) -> None:
+    path.write_text('[flags.look]\nvariants = { dark = 1, dim = 2 }\ndefault = "dark"\n[flags.f]\noff = "on"\n')
+    assert "everybody would get dark = 1, which is no off" in run("kill", "look", "--dry-run", code=1)
+    assert "off=VARIANT" in run("kill", "look", code=1).replace("\n", " ")
+    assert FlagSet.load(path)["look"].killed, "what can be done is done"
+    run("kill", "f", code=1)
+
+
 def test_explain_says_why(path: Path) -> None:
     first, second = told("explain", "ann", "--with", "country=DE")
     assert (first["value"], first["because"]) == (True, "ann is on the allow-list of on")
@@ -184,6 +198,55 @@ def test_check_reports_a_bad_file_and_declarations_that_contradict(path: Path, o
     contradiction, bad = json.loads(result.output)["problems"]
     assert str(other.place) in contradiction
     assert bad == "flags.toml: f: rollout: 120 % is not between 0 and 100"
+
+
+def test_check_notes_flags_that_the_source_lacks_and_refuses_those_of_another_type(
+    path: Path, old: BooleanFlag
+) -> None:
+    misspelt = BooleanFlag("new-chekout", default=False)
+    mistaken = StringFlag("new-checkout", default="x")
+    result = runner.invoke(application, ["check", "with_flags:system", "--json"])
+    assert result.exit_code == 1
+    found = json.loads(result.output)
+    (note,) = [each for each in found["not_checked"] if each.startswith(str(misspelt.place))]
+    assert "flags.toml has no such flag" in note
+    assert "did you mean new-checkout?" in note
+    assert f"{mistaken.place} is a string, but not in flags.toml: on, off" in found["problems"]
+
+
+def test_a_dry_run_leaves_no_trace(path: Path) -> None:
+    before = sorted(path.parent.rglob("*"))
+    run("set", "f", "--new", "--dry-run", "--source", "none/none.toml")
+    run("kill", "theme", "--dry-run")
+    assert sorted(path.parent.rglob("*")) == before
+
+
+def test_what_was_done_is_said_in_words(path: Path) -> None:
+    assert "is now written: killed = true" in run("kill", "theme")
+    assert "is now written: killed is not there" in run("kill", "theme", "--undo")
+    assert "nothing changes: killed is not there already" in run("kill", "theme", "--undo")
+    assert "say what to change, like rollout.on=20" in run("set", "theme", code=2)
+    assert "like country=DE" in run("explain", "ann", "--with", "country", code=2)
+    assert "insula flags set nobodys --new writes one" in run("kill", "nobodys", code=1).replace("\n", " ")
+    assert "in [flags] of insula.toml" in " ".join(run("list", "--help").replace("│", "").split())
+
+
+@pytest.mark.parametrize("words", [("set", "f", "owner=x"), ("kill", "f")])
+def test_a_file_that_is_not_there_is_named_with_what_makes_it(path: Path, words: tuple[str, ...]) -> None:
+    for source in ("none.toml", "none/none.toml"):
+        told = run(*words, "--source", source, code=2).replace("\n", " ")
+        assert f"{source} is not there; insula flags set f --new writes it" in told
+    assert [each.name for each in path.parent.iterdir() if each.name.startswith("none")] == []
+
+
+def test_a_change_beside_what_is_no_flag_says_that_the_file_is_in_use_nowhere(path: Path) -> None:
+    path.write_text(FILE + "[flags.bad]\nrollout = 120\n")
+    assert "flags.toml is in use nowhere as it is" in run("kill", "theme", code=1)
+
+
+def test_a_key_is_not_empty(path: Path) -> None:
+    assert "a key is empty" in run("set", "", "--new", code=1)
+    assert path.read_text() == FILE
 
 
 def test_check_notes_flags_that_it_cannot_reach(path: Path, old: BooleanFlag) -> None:

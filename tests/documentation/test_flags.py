@@ -7,9 +7,12 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 
+from insula.adapters.http.flag_poll import HttpFlags
+from insula.adapters.polling.flag_poller import FlagPoller
 from insula.flags import BooleanFlag, Flags, override, use
 from insula.flags.openfeature import InsulaProvider
 from insula.kernel.context import process_state
@@ -24,6 +27,12 @@ def checkout(customer_id: str, country: str) -> str:
     if new_checkout.is_on(customer_id, country=country):
         return "new"
     return "old"
+
+
+def begin_with_flags_of(url: str) -> FlagPoller:
+    poller = FlagPoller(use(Flags(HttpFlags(url), kept=Path("flags.kept"))))
+    poller.start()                                       # when it returns they were read, or that failed; then stop()
+    return poller
 # fmt: on
 
 
@@ -56,6 +65,15 @@ folder.cleanup()
 
 def test_openfeature_asks_the_same_flags() -> None:
     assert through_openfeature is True
+
+
+def test_a_program_of_ones_own_begins_with_a_poller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = process_state.set({})
+    poller = begin_with_flags_of("http://127.0.0.1:1/flags.json")
+    assert "does not answer" in poller.flags.state.trouble
+    poller.stop()
+    process_state.reset(here)
 
 
 def test_a_fifth_of_two_countries_has_it_and_nobody_elsewhere() -> None:

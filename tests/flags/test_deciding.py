@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -50,6 +51,10 @@ def test_values_are_any_of_json_and_each_reader_has_a_copy() -> None:
     flags = of(variants=values, default="d")
     answer(flags, "f")[0][1]["x"].append("changed")
     assert answer(flags, "f")[0] == [1, {"x": []}]
+
+
+def test_a_killed_flag_is_off_though_it_is_disabled_too() -> None:
+    assert answer(of(disabled=True, killed=True, allow=["ann"]), "f", "ann") == (False, Reason.DISABLED)
 
 
 def test_a_disabled_flag_is_the_codes_default() -> None:
@@ -222,3 +227,55 @@ def test_what_a_flag_cannot_be_is_refused_when_it_is_read(flag: dict[str, Any], 
         FlagSet.of({"flags": {"f": flag}}, "flags.toml")
     assert str(refused.value).startswith("flags.toml: f: ")
     assert problem in str(refused.value)
+
+
+class Customer:
+    """Somebody whose text is where they stand in memory."""
+
+
+@pytest.mark.parametrize("subject", [Customer(), b"ann", ["ann"], float("nan"), 1.5, True])
+def test_a_subject_whose_text_may_change_has_no_bucket(subject: Any) -> None:
+    for flag in ({"rollout": 100}, {"allow": ["ann"]}, {"rollout": {"on": 50, "off": 50}}):
+        details = Flags({"f": flag}).details("f", "the code's", None, subject)
+        assert (details.value, details.code) == ("the code's", ErrorCode.INVALID_CONTEXT)
+        assert "a str, an int or a UUID" in details.message
+
+
+def test_a_number_and_its_text_are_the_same_subject() -> None:
+    identity = UUID(int=7)
+    flags = of(allow=["42", str(identity)])
+    assert answer(flags, "f", 42) == answer(flags, "f", "42") == answer(flags, "f", identity)
+
+
+@pytest.mark.parametrize("targeting", ["n", "n + 0", "n * 1.0"])
+def test_a_number_is_no_truth_value(targeting: str) -> None:
+    for number in (0, 1, 0.0, 1.0):
+        details = of(targeting=targeting, rollout=100).details("f", "the code's", None, "ann", {"n": number})
+        assert (details.value, details.reason) == ("the code's", Reason.ERROR)
+
+
+def test_a_prerequisite_that_cannot_be_told_has_not_been_met() -> None:
+    flags = Flags({"first": {"rollout": 100}, "f": {"requires": ["first"], "default": "on"}})
+    for subject in ("\ud800", None, b"ann"):
+        assert answer(flags, "f", subject) == (False, Reason.PREREQUISITE_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ({"from": "2030-01-01"}, "from = 2027-03-01T08:00:00+01:00"),
+        ({"from": date(2030, 1, 1)}, "from = 2027-03-01T08:00:00+01:00"),
+        ({"allow": {"on": "ann"}}, 'allow = ["tess"]'), ({"killed": 1}, "killed = true"),
+        ({"variants": {}}, "leave them out for on and off"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_type_shows_one_that_is_right(written: dict[str, Any], right: str) -> None:
+    with pytest.raises(FlagError) as refused:
+        FlagSet.of({"flags": {"f": written}})
+    assert right in str(refused.value)
+
+
+def test_a_type_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    details = of(default="on").details("f", False, "bool")  # type: ignore[arg-type]
+    assert (details.value, details.code) == (False, ErrorCode.GENERAL)
+    assert details.message.startswith("there is no type 'bool'; there are boolean, string")

@@ -28,7 +28,9 @@ def test_a_child_sees_changes_of_the_file(tmp_path: Path) -> None:
 
     def changed() -> bool:
         file.write_text('[flags.new-checkout]\ndefault = "on"\n')
+        new_checkout.is_on()  # which finds that it has just been changed
         return new_checkout.is_on()
 
     assert in_child(changed) is True
+    new_checkout.is_on()
     assert new_checkout.is_on()

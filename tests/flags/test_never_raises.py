@@ -79,7 +79,7 @@ def test_any_flag_about_anything_has_an_answer(
     class Source:
         name, waits = "generated", False
 
-        def read(self) -> Content:
+        def read(self, known: Content | None = None) -> Content:
             return Content(json.dumps({"flags": written}).encode())
 
     flags, default = Flags(Source()), object()
@@ -92,7 +92,7 @@ def test_any_bytes_as_a_file_leave_the_codes_default(content: bytes) -> None:
     class Source:
         name, waits = "generated", False
 
-        def read(self) -> Content:
+        def read(self, known: Content | None = None) -> Content:
             return Content(content, toml=content[:1] < b"m")
 
     default = object()

@@ -16,6 +16,7 @@ from openfeature.exception import OpenFeatureError, ParseError, ProviderFatalErr
 from openfeature.hook import Hook
 from openfeature.provider import ProviderStatus
 
+from insula.adapters.polling.flag_poller import FlagPoller
 from insula.flags import Content, Flags, FlagsRefused, MemorySource, override, use
 from insula.flags.openfeature import InsulaProvider
 from insula.testing import VirtualClock
@@ -95,7 +96,7 @@ def test_a_source_that_refuses_us_is_fatal() -> None:
     class Refusing:
         name, waits = "flags.example.org", True
 
-        def read(self) -> Content:
+        def read(self, known: Content | None = None) -> Content:
             raise FlagsRefused("flags.example.org answers 401")
 
     with pytest.raises(ProviderFatalError):
@@ -185,3 +186,33 @@ def test_errors_are_those_of_openfeature() -> None:
     details = client.get_boolean_details("f", True, EvaluationContext("ann", {"age": "old"}))
     assert (details.value, details.reason) == (True, "ERROR")
     assert isinstance(details.get_exception(), OpenFeatureError)
+
+
+class Remote:
+    """A source beyond a network."""
+
+    name, waits = "flags.example.org", True
+
+    def read(self, known: Content | None = None) -> Content:
+        return Content(b'{"flags": {"f": {"default": "on"}}}')
+
+
+def test_flags_that_nobody_reads_again_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    flags = Flags(Remote())
+    client_of(flags)
+    assert "FlagPoller(flags).start()" in caplog.text
+    caplog.clear()
+    poller = FlagPoller(flags)
+    poller.start()
+    client_of(flags)
+    poller.stop()
+    assert "FlagPoller" not in caplog.text
+
+
+def test_a_flag_of_another_type_is_counted_as_the_codes_default() -> None:
+    flags = Flags({"f": {"default": "on"}})
+    client = client_of(flags)
+    assert client.get_string_value("f", "x") == "x"
+    assert client.get_boolean_value("f", False)
+    assert client.get_boolean_value("f", False)
+    assert flags.counts == {"f": {None: 1, "on": 2}}

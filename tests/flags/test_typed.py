@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import date
+from collections.abc import AsyncIterator, Iterator
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,8 @@ def test_a_watched_file_is_renewed_by_asking(tmp_path: Path) -> None:
     assert not new_checkout.is_on()
     file.write_text('[flags.new-checkout]\ndefault = "on"\n')
     clock.advance(5)
+    assert not new_checkout.is_on(), "it may still be written to"
+    clock.advance(1)
     assert new_checkout.is_on()
 
 
@@ -173,3 +177,82 @@ async def test_a_handler_may_have_flags_as_a_port_and_a_test_pins_them() -> None
         assert not await scenario.call(Checkout())
         with override(new_checkout, True):
             assert await scenario.call(Checkout())
+
+
+def test_a_flag_that_is_taken_for_its_value_says_how_to_ask() -> None:
+    flag, theme = BooleanFlag("f", default=False), StringFlag("theme", default="light")
+    for misused in (lambda: bool(flag), lambda: flag == True, lambda: flag != False):  # noqa: E712
+        with pytest.raises(TypeError, match=r"is_on\(…\)"):
+            misused()
+    for misused in (lambda: bool(theme), lambda: theme == "light"):
+        with pytest.raises(TypeError, match=r"value\(…\)"):
+            misused()
+    assert flag == flag
+    assert flag != BooleanFlag("f", default=False)
+    assert len({flag, theme, flag}) == 2
+
+
+def test_a_flag_of_another_type_is_told_once_and_counted_as_the_codes_default(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flags = use(Flags({"f": {"default": "on"}, "n": {"variants": {"on": 1}, "default": "on"}}))
+    wrong, odd = StringFlag("f", default="x"), BooleanFlag("n", default=True)
+    for _ in range(2):
+        assert (wrong.value(), odd.is_on()) == ("x", True)
+    assert [record.getMessage() for record in caplog.records] == [
+        "memory: flag f is no string; the code's default is taken",
+        "memory: flag n is no boolean; the code's default is taken",
+    ]
+    assert flags.counts == {"f": {None: 2}, "n": {None: 2}}
+
+
+@pytest.mark.parametrize("key", ["", 3, None])
+def test_a_key_that_is_none_is_refused_where_it_stands(key: Any) -> None:
+    with pytest.raises(FlagError, match=r"test_typed\.py.*a key is a text"):
+        BooleanFlag(key, default=False)
+
+
+@pytest.mark.parametrize("expires", ["2020-01-01", datetime(2020, 1, 1)])  # noqa: DTZ001
+def test_a_last_day_that_is_none_is_refused_where_it_stands(expires: Any) -> None:
+    with pytest.raises(FlagError, match=r"test_typed\.py.*date\(2027, 3, 1\)"):
+        BooleanFlag("f", default=False, expires=expires)
+
+
+async def test_a_pin_may_decorate_a_function_and_an_async_one() -> None:
+    flag = BooleanFlag("pinned", default=False)
+
+    @override(flag, True)
+    def asked() -> bool:
+        return flag.is_on()
+
+    @override(flag, True)
+    async def awaited() -> list[bool]:
+        before = flag.is_on()
+        await asyncio.sleep(0)
+        return [before, flag.is_on()]
+
+    assert (asked(), await awaited(), flag.is_on()) == (True, [True, True], False)
+    assert await asyncio.gather(awaited(), awaited()) == [[True, True], [True, True]]
+
+
+def test_a_pin_of_a_generator_is_refused() -> None:
+    async def fixture() -> AsyncIterator[None]:
+        yield
+
+    def other() -> Iterator[None]:
+        yield
+
+    for generator in (fixture, other):
+        with pytest.raises(FlagError, match="cannot be pinned for the generator"):
+            override("f", True)(generator)
+
+
+async def test_a_pin_that_ends_in_another_task_says_what_to_do() -> None:
+    async def fixture() -> AsyncIterator[None]:
+        with override("f", True):
+            yield
+
+    steps = fixture()
+    await asyncio.create_task(anext(steps))  # type: ignore[arg-type]
+    with pytest.raises(FlagError, match="pin it where it is asked for"):
+        await steps.aclose()  # type: ignore[attr-defined]

@@ -81,7 +81,7 @@ class ServedFlags:
         self.state = state
         self.answer = threading.Event()
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         if self.state == "not ready":
             self.answer.wait()
         if self.state == "fatal":

@@ -12,7 +12,7 @@ import typer
 from insula.cli.options import Config, DryRun, Json
 from insula.cli.output import FAILED, explained, print_json, say, show
 from insula.flags.editing import REMOVED
-from insula.flags.errors import FlagError
+from insula.flags.errors import FlagError, FlagsUnavailable
 from insula.flags.explaining import explained as explain_flag
 from insula.flags.flag import Flag
 from insula.flags.flags import Flags
@@ -28,7 +28,8 @@ flags = typer.Typer(
 )
 
 Source = Annotated[
-    str | None, typer.Option(help="A file, a URL, or a database of flags. Default: `source` in [flags] of insula.toml.")
+    str | None,
+    typer.Option(help="A file, a URL, or a database of flags. Default: `source` in \\[flags] of insula.toml."),
 ]
 Key = Annotated[str, typer.Argument(help="The flag, as `list` prints it.")]
 Who = Annotated[str | None, typer.Option(help="Who changes it, for the audit. Default: whoever is logged in.")]
@@ -90,7 +91,9 @@ def set_flag(
 
     Example: insula flags set old-checkout --new owner=orders expires=2027-03-01
     """
-    changes = dict(map(_setting, settings or ()))
+    changes = dict(_setting(text, "rollout.on=20") for text in settings or ())
+    if not changes and not new:
+        raise ConfigurationError(f"{key}: say what to change, like rollout.on=20; or --new, to write a flag")
     _change(key, changes, _settings(source, config), who, new=new, as_json=as_json, dry_run=dry_run)
 
 
@@ -101,12 +104,27 @@ def kill(
     undo: Annotated[bool, typer.Option("--undo", help="Let it live again.")] = False,
     source: Source = None, config: Config = None, who: Who = None, as_json: Json = False, dry_run: DryRun = False,
 ) -> None:  # fmt: skip
-    """Turn a flag off for everybody at once, whatever its targeting and its allow-lists say.
+    """Turn a flag off for everybody at once, whatever else is written of it. Exit code 1 if it has no variant for that.
 
     Example: insula flags kill new-checkout
     """
     changes = {"killed": REMOVED if undo else True}
-    _change(key, changes, _settings(source, config), who, new=False, as_json=as_json, dry_run=dry_run)
+    where = _settings(source, config)
+    _change(key, changes, where, who, new=False, as_json=as_json, dry_run=dry_run)
+    if undo:
+        return
+    flag = read_flags(where).flags[key]
+    variant = flag.off_variant
+    value = "the code's default" if variant is None else f"{variant} = {_json(flag.variants[variant])}"
+    if not flag.has_off:
+        say(
+            f"{key}: everybody {'would get' if dry_run else 'gets'} {value}, which is no off; "
+            f"name the variant that is: insula flags set {key} off=VARIANT",
+            stderr=True,
+        )
+        raise SystemExit(FAILED)
+    if not as_json:
+        say(f"{key}: everybody {'would get' if dry_run else 'gets'} {value}, as soon as each process has looked")
 
 
 @flags.command("explain")
@@ -114,18 +132,20 @@ def kill(
 def explain(
     user: Annotated[str, typer.Argument(help="Whose buckets and allow-lists count.")],
     about: Annotated[
-        list[str] | None, typer.Option("--with", help="What targeting may ask for: NAME=VALUE, like country=DE.")
+        list[str] | None, typer.Option("--with", help="What targeting may ask for, like country=DE.")
     ] = None,
     flag: Annotated[str | None, typer.Option(help="This flag only. Default: all.")] = None,
     source: Source = None, config: Config = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Say what flags come to for a user, and why. Exit code 1 if one cannot be told.
 
+    Values of --with are JSON, or else texts: zip=12345 is a number, and 'zip="12345"' a text.
+
     Example: insula flags explain ann --with country=DE --flag new-checkout
     """
     found, now = read_flags(_settings(source, config)), SystemClock().now()
     context: dict[str, Any] = {}
-    for name, value in (_setting(text) for text in about or ()):
+    for name, value in (_setting(text, "country=DE") for text in about or ()):
         context[name] = None if value is REMOVED else value
     if flag is not None:
         _flag(found, flag)
@@ -167,6 +187,8 @@ def _change(
 ) -> None:
     try:
         changed = change_flag(settings, key, changes, who or _logged_in(), new=new, dry_run=dry_run)
+    except FlagsUnavailable:
+        raise
     except FlagError as error:
         say(str(error), stderr=True)
         raise SystemExit(FAILED) from None
@@ -174,11 +196,14 @@ def _change(
     if as_json:
         print_json({"flag": key, "changes": shown, "changed": changed, "dry_run": dry_run})
         return
-    what = ", ".join(f"{name} = {_json(value)}" for name, value in shown.items()) or "nothing of its own"
+    done = [
+        f"{name} is not there" if value is REMOVED else f"{name} = {_json(value)}" for name, value in changes.items()
+    ]
+    what = ", ".join(done) or "a flag with nothing of its own"
     if not changed:
-        say(f"{key}: nothing changes, {what} already")
+        say(f"{key}: nothing changes: {what} already")
     else:
-        say(f"{key}: {'would set' if dry_run else 'set'} {what}")
+        say(f"{key}: {'would be' if dry_run else 'is now'} written: {what}")
 
 
 def _logged_in() -> str:
@@ -188,11 +213,11 @@ def _logged_in() -> str:
         raise ConfigurationError("nobody is logged in; say who changes the flag with --who") from None
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str, example: str) -> tuple[str, Any]:
     """NAME=VALUE, whose value is JSON or else a text."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ConfigurationError(f"{text}: write NAME=VALUE, like rollout.on=20")
+        raise ConfigurationError(f"{text}: write NAME=VALUE, like {example}")
     if not value:
         return name, REMOVED
     try:

@@ -14,6 +14,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str | None], count[int]] = {}
+        self._forgotten: dict[tuple[str, str | None], int] = {}
 
     def of(self, key: str, variant: str | None) -> Iterator[int]:
         """What counts one more with `next`, the same for every set of flags."""
@@ -22,8 +23,17 @@ class Counters:
     def read(self) -> dict[str, dict[str | None, int]]:
         """Key -> variant -> how often, without what never came; None stands for the code's default."""
         found: dict[str, dict[str | None, int]] = {}
-        for (key, variant), counted in sorted(self._counts.items(), key=lambda each: (each[0][0], each[0][1] or "")):
-            number = int(repr(counted).removeprefix("count(").removesuffix(")"))  # reading it must not step it
+        for place, counted in sorted(self._counts.items(), key=lambda each: (each[0][0], each[0][1] or "")):
+            number = _number(counted) - self._forgotten.get(place, 0)
             if number:
-                found.setdefault(key, {})[variant] = number
+                found.setdefault(place[0], {})[place[1]] = number
         return found
+
+    def forget(self) -> None:
+        """Count from nothing, with the same counters: flags that are in use have them in their hands."""
+        self._forgotten = {place: _number(counted) for place, counted in self._counts.items()}
+
+
+def _number(counted: count[int]) -> int:
+    """Where a counter stands; reading it must not step it."""
+    return int(repr(counted).removeprefix("count(").removesuffix(")"))

@@ -17,6 +17,7 @@ from insula.flags.targeting import Targeting
 from insula.kernel.clock import Clock
 from insula.rules.errors import EvaluationError
 
+_ANSWERS = frozenset((str, bool))
 MISSING = object()
 """The value of an outcome in whose place the code's default is taken."""
 
@@ -50,10 +51,10 @@ class _Layers:
     def over(self, targeting: Targeting | None, others: Mapping[str, Decide]) -> Decide:
         """The whole of it; `others` are the flags that come first."""
         flag = self._flag
-        if flag.disabled:
-            return _always(self._outcome(None, Reason.DISABLED))
         if flag.killed:
             return _always(self._outcome(flag.off_variant, Reason.DISABLED))
+        if flag.disabled:
+            return _always(self._outcome(None, Reason.DISABLED))
         static = not (targeting or flag.shares or flag.allowed or flag.since or flag.until or flag.prerequisites)
         default = self._outcome(
             flag.default_variant, Reason.STATIC if static and flag.default_variant is not None else Reason.DEFAULT
@@ -109,7 +110,8 @@ class _Layers:
         def targeted(subject: Any, context: dict[str, Any]) -> Outcome:
             try:
                 answer = answer_of(context)
-                found = when_true if answer is True else answers[answer]
+                # 1 and 0.0 would be found as well, and are no answers
+                found = when_true if answer is True else answers[answer] if answer.__class__ in _ANSWERS else otherwise
             except Exception:  # no answer, or one that has to be looked at: there it is seen again
                 found = otherwise
             if found is halves and subject.__class__ is str and subject:  # as `_Halves` does, without calling it
@@ -164,9 +166,9 @@ class _Layers:
         allowed = {subject: outcomes[variant] for subject, variant in self._flag.allowed.items()}
 
         def allowing(subject: Any, context: dict[str, Any]) -> Outcome:
-            if subject.__class__ is not str and subject is not None:
-                subject = str(subject)
-            found = allowed.get(subject)
+            found = (
+                None if subject is None else allowed.get(subject if subject.__class__ is str else subject_text(subject))
+            )
             return within(subject, context) if found is None else found
 
         return allowing
@@ -180,7 +182,7 @@ class _Layers:
                 try:
                     if decide(subject, context).variant not in wanted:
                         return off
-                except NoOutcome:
+                except Exception:  # what cannot be told has not come to what it must
                     return off
             return within(subject, context)
 
@@ -222,9 +224,17 @@ def is_static(decide: Decide) -> bool:
 
 def subject_text(subject: Any) -> str:
     """Who is asked about, as text. Raises `NoOutcome` where nobody is."""
+    kind = subject.__class__
     if subject is None or subject == "":
         raise NoOutcome(ErrorCode.TARGETING_KEY_MISSING, "a rollout needs to know about whom it is asked")
-    return str(subject)
+    if kind is str:
+        return subject  # type: ignore[no-any-return]
+    # A UUID is known by its name: nothing here can make one.
+    if (kind is not bool and isinstance(subject, str | int)) or (kind.__module__, kind.__name__) == ("uuid", "UUID"):
+        return str(subject)
+    raise NoOutcome(
+        ErrorCode.INVALID_CONTEXT, f"a subject is a str, an int or a UUID, not a {kind.__name__}: its text may change"
+    )
 
 
 def _checked_shares(answer: dict[Any, Any], flag: Flag, key: str) -> dict[str, int]:

@@ -56,7 +56,10 @@ def edited(content: Content, key: str, changes: Mapping[str, Any], origin: str, 
     that cannot be changed safely.
     """
     data = decoded(content.text, toml=content.toml, origin=origin)
-    flags = FlagSet.of(data, origin)
+    try:
+        flags = FlagSet.of(data, origin)
+    except FlagError as error:
+        raise FlagError(f"{error}\n{origin} is in use nowhere as it is; mend that by hand first") from None
     refuse_if_other(key, flags, origin, new=new)
     before = data["flags"].get(key, {})
     after = changed_entry(before, changes)
@@ -80,4 +83,6 @@ def refuse_if_other(key: str, known: Collection[str], origin: str, *, new: bool)
     if new and key in known:
         raise FlagError(f"{origin} has a flag {key} already; leave out --new to change it")
     if not new and key not in known:
-        raise FlagError(f"{origin} has no flag {key}{did_you_mean(key, known)}; --new writes one")
+        raise FlagError(
+            f"{origin} has no flag {key}{did_you_mean(key, known)}; insula flags set {key} --new writes one"
+        )

@@ -52,10 +52,10 @@ def _because(
 
 
 def _why_off(flag: Flag, now: datetime) -> str:
-    if flag.disabled:
-        return "it is disabled: the code's default holds"
     if flag.killed:
         return "it is killed"
+    if flag.disabled:
+        return "it is disabled: the code's default holds"
     since = f"from {flag.since.isoformat()} " if flag.since else ""
     until = f"until {flag.until.isoformat()} " if flag.until else ""
     return f"it is on {since}{until}only, and now it is {now.isoformat(timespec='seconds')}"

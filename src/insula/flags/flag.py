@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -15,6 +16,14 @@ from insula.kernel.errors import InsulaError
 ON, OFF = "on", "off"
 _UNKNOWN = "Object contains unknown field "
 _MOST_METADATA = 1000
+_RIGHT = {
+    "variants": "{ dark = 1, dim = 2 }", "default": '"on"', "off": '"off"', "targeting": "'country == \"DE\"'",
+    "rollout": "20", "salt": '"checkout"', "allow": '["tess"]', "from": "2027-03-01T08:00:00+01:00",
+    "until": "2027-03-01T08:00:00+01:00", "requires": '["new-prices"]', "disabled": "true", "killed": "true",
+    "owner": '"orders"', "description": '"…"', "created": "2027-03-01", "expires": "2027-03-01",
+    "metadata": '{ ticket = "SHOP-7" }',
+}  # fmt: skip
+"""Setting -> a value of it, in TOML."""
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -22,7 +31,7 @@ _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 class Flag(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}, omit_defaults=True
 ):
-    """One flag. Asked in turn: disabled, killed, `requires`, `allow`, from and until, targeting, rollout, default.
+    """One flag. Asked in turn: killed, disabled, `requires`, `allow`, from and until, targeting, rollout, default.
 
     Parameters:
     - `variants`, name -> any value of JSON (default on = true, off = false).
@@ -36,7 +45,7 @@ class Flag(
     - `allow`, variant -> subjects that always get it, whatever the targeting; a list alone is that of "on".
     - `since` (written `from`) and `until`, between which it is not off; with an offset from UTC.
     - `requires`, flag -> the variant or variants that it must come to first; a list of flags: they must be "on".
-    - `disabled`: everybody gets the code's default. `killed`: everybody gets `off`, whatever else is written.
+    - `killed`: everybody gets `off`, whatever else is written. `disabled`: everybody gets the code's default.
     - `owner`, `description`, `created`, `expires` (after which `insula check` lists it), `metadata`, for people.
     """
 
@@ -71,6 +80,12 @@ class Flag(
         return self._named_off or self.default
 
     @property
+    def has_off(self) -> bool:
+        """Whether killing it turns it off: there is a variant for that, and it is not true."""
+        named = self.off if self.off is not None else self._named_off
+        return named is not None and self.variants[named] is not True
+
+    @property
     def _named_off(self) -> str | None:
         return OFF if OFF in self.variants else None
 
@@ -97,6 +112,8 @@ class Flag(
 
     def check(self) -> None:
         """Raises `FlagError` for variants that there are not, and what else does not fit together."""
+        if not self.variants:
+            raise FlagError("variants: there are none; leave them out for on and off")
         named = {
             "default": (self.default,) if self.default is not None else (),
             "off": (self.off,) if self.off is not None else (),
@@ -149,7 +166,10 @@ def _explained(problem: str) -> str:
     unknown = problem.removeprefix(_UNKNOWN)
     if unknown == problem:
         reason, _, where = problem.partition(" - at `$")
-        return f"{where.rstrip('`').lstrip('.')}: {reason}" if where else reason
+        where = where.rstrip("`").lstrip(".")
+        setting = re.split(r"[.\[]", where)[0]
+        right = f"; write it like {setting} = {_RIGHT[setting]}" if setting in _RIGHT else ""
+        return f"{where}: {reason}{right}" if where else reason
     name = unknown.partition(" - at ")[0].strip("`")
     known = [field.encode_name for field in msgspec.structs.fields(Flag)]
     return f"there is no setting {name}{did_you_mean(name, known)}; there are {', '.join(known)}"

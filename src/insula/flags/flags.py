@@ -17,16 +17,19 @@ from insula.flags.counting import Counters
 from insula.flags.deciding import MISSING, Compiler, Decide
 from insula.flags.errors import FlagError, FlagsRefused, FlagsUnavailable
 from insula.flags.flagset import FlagSet
-from insula.flags.kinds import Kind, Unfit, fitted, own_copy
+from insula.flags.kinds import KINDS, Kind, Unfit, fitted, own_copy
 from insula.flags.outcome import NOTHING, Details, ErrorCode, NoOutcome, Outcome, Reason
 from insula.flags.pinning import pins
-from insula.flags.sources import Content, FileSource, FlagSource, Kept, MemorySource
+from insula.flags.sources import Content, FlagSource, Kept, MemorySource, Unsettled, as_source
 from insula.flags.standing import FlagsChange, FlagsState
 from insula.kernel.clock import Clock
 from insula.kernel.context import clock_of_process
 
 _log = logging.getLogger("insula.flags")
 
+SETTLING_SECONDS = 1.0
+"""How soon a file that has just been changed is looked at again."""
+_MOST_WARNINGS = 1000
 
 Listener = Callable[[FlagsChange], object]
 
@@ -35,7 +38,8 @@ class Flags:
     """Flags from one source, renewed while they are used. Asking never raises, and neither does making one.
 
     A good content takes the place of the last at once and as a whole. A bad one, or none, does not: the last good one
-    stays, `state.trouble` says why, and it is logged once. Nothing is locked, so threads and forks may use it.
+    stays, `state.trouble` says why, and it is logged once. Nothing is locked, so threads and forks may use it: of
+    two that renew at once one is taken, and the other has to look again.
 
     Parameters: `source`, or a path, or flags in the shape of a file; `check_seconds`, how long what was read counts
     without another look (default 5); `stale_seconds` after which flags that the source does not confirm are stale
@@ -44,22 +48,24 @@ class Flags:
 
     def __init__(
         self,
-        source: FlagSource | Path | dict[str, Any] | None = None,
+        source: FlagSource | Path | str | dict[str, Any] | None = None,
         *,
         check_seconds: float = 5.0,
         stale_seconds: float = 60.0,
-        kept: Path | None = None,
+        kept: Path | str | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not check_seconds >= 0 or not stale_seconds >= 0:
             raise FlagError(f"Flags(check_seconds={check_seconds}, stale_seconds={stale_seconds}): give 0 or more")
-        self.source = _source_of(source)
+        self.source = as_source(source)
         self.check_seconds = check_seconds
-        self._stale_seconds = stale_seconds
-        self._kept = None if kept is None else Kept(kept)
+        self.stale_seconds = stale_seconds
+        self._kept = None if kept is None else Kept(Path(kept), self.source.name)
         self._clock: Clock = clock or clock_of_process()
         self.monotonic = self._clock.monotonic
         self._counters = Counters()
+        self._turn: dict[str, object] = {}
+        """Whoever renews takes it before reading; it serves to put one set in the place of the present one."""
         self._listeners: tuple[Listener, ...] = ()
         self.deciders: Mapping[str, Decide] = {}
         """Key -> the flag as a function, which may raise; replaced when the flags change."""
@@ -68,10 +74,15 @@ class Flags:
         self._trouble = ""
         self._unready = ErrorCode.PROVIDER_NOT_READY
         self._read_at: tuple[float, datetime] | None = None
+        self._kept_trouble = ""
+        self._warned = set[str]()
         self._from_kept = False
         self._told_stale = False
-        # Memory changes only when its owner says so, and others that wait are renewed by a poller.
-        self.watched = not self.source.waits and not isinstance(self.source, MemorySource)
+        self.watched = self._can_be_watched
+        self.polled = False
+        """Whether somebody renews them, as a poller does, so that asking need not; see `leave_to_poller`."""
+        self.settling = False
+        """Whether the source was being written to at the last look; it is worth another look in a second."""
         self.look_at = math.inf
         _ALL.add(self)
         if self.source.waits:
@@ -106,28 +117,47 @@ class Flags:
                 return Details(key, _in_kind(pinned[key], kind), None, Reason.OVERRIDE)
             outcome = self.decide(key, subject, dict(context) if context else {})
             if outcome.value is MISSING:
+                next(outcome.counter)
                 return Details(key, default, None, outcome.reason, outcome.code, outcome.message, self.metadata(key))
             value = _in_kind(outcome.value, kind)
+            next(outcome.counter)
             return Details(key, value, outcome.variant, outcome.reason, metadata=self.metadata(key))
         except Unfit:
-            message = f"flag {key} is no {kind}"
-            return Details(key, default, None, Reason.ERROR, ErrorCode.TYPE_MISMATCH, message, self.metadata(key))
+            return self.mismatch(key, default, kind)
         except Exception as error:  # a key or context that cannot even be looked at
             return Details(key, default, None, Reason.ERROR, ErrorCode.GENERAL, _shown(error))
 
     def decide(self, key: str, subject: Any, context: dict[str, Any]) -> Outcome:
-        """What a flag comes to, counted; for whoever needs neither defaults nor types looked at. It never raises.
+        """What a flag comes to, for whoever looks at defaults and types, and then counts it: `next(outcome.counter)`.
 
-        Parameters: `context`, as a dict of the caller's, which is left as it is.
+        It never raises. Parameters: `context`, as a dict of the caller's, which is left as it is.
         """
         if self.watched and self.monotonic() >= self.look_at:
             self.renew()
         try:
-            outcome = self.deciders[key](subject, context)
+            return self.deciders[key](subject, context)
         except Exception as error:
             return self._undecided(key, error)
-        next(outcome.counter)
-        return outcome
+
+    def mismatch(self, key: str, default: Any, kind: Kind | None) -> Details:
+        """The details of a flag that is asked for as another type than it has; counted, and logged once."""
+        if kind not in KINDS:
+            message = f"there is no type {kind!r}; there are {', '.join(KINDS)}"
+            return Details(key, default, None, Reason.ERROR, ErrorCode.GENERAL, message)
+        message = f"flag {key} is no {kind}"
+        self._warn_once(key, f"{self.source.name}: {message}; the code's default is taken")
+        next(self._counters.of(key, None))
+        return Details(key, default, None, Reason.ERROR, ErrorCode.TYPE_MISMATCH, message, self.metadata(key))
+
+    def _warn_once(self, key: str, message: str) -> bool:
+        """Say what is wrong with how a flag is asked for; returns whether it was said, now or before."""
+        if key in self._warned:
+            return True
+        if len(self._warned) >= _MOST_WARNINGS:  # keys may come from anywhere, and never end
+            return False
+        self._warned.add(key)
+        _log.warning("%s", message)
+        return True
 
     def _undecided(self, key: str, error: Exception) -> Outcome:
         try:
@@ -140,12 +170,22 @@ class Flags:
                 code, message = self._unready, self._trouble or f"{self.source.name} has not been read yet"
             else:
                 code, message = ErrorCode.FLAG_NOT_FOUND, f"{self.source.name} has no flag {key}"
-            # Flags that nobody knows are not counted: their names may come from anywhere, and would never end.
+                says_nothing = isinstance(self.source, MemorySource) and not self._flags
+                known = not says_nothing and self._warn_once(key, f"{message}; the code's default is taken")
             counter = self._counters.of(key, None) if known else count()
         except Exception as unusable:  # a key that is none, and a message that cannot be made
             code, message, counter = ErrorCode.GENERAL, type(unusable).__name__, count()
-        next(counter)
         return Outcome(MISSING, None, Reason.ERROR, counter, code, message)
+
+    @property
+    def _can_be_watched(self) -> bool:
+        # Memory changes only when its owner says so, and others that wait are renewed by a poller.
+        return not self.source.waits and not isinstance(self.source, MemorySource)
+
+    def leave_to_poller(self, *, polled: bool) -> None:
+        """Let somebody renew them from now on, so that asking never does; or no longer."""
+        self.polled = polled
+        self.watched = self._can_be_watched and not polled
 
     @property
     def flags(self) -> FlagSet:
@@ -193,7 +233,7 @@ class Flags:
         if isinstance(self.source, MemorySource):
             return bool(self._trouble)
         # Nobody may have asked for a while: flags are not stale before a look at their source has failed.
-        return (bool(self._trouble) or self.source.waits) and self._age >= self._stale_seconds
+        return (bool(self._trouble) or self.source.waits) and self._age >= self.stale_seconds
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell a function of every change, and when the flags become stale or fresh. Returns what ends that.
@@ -211,17 +251,30 @@ class Flags:
     def renew(self) -> bool:
         """Look at the source now; returns whether there are other flags. What is wrong is logged once, never raised."""
         self.look_at = self.monotonic() + self.check_seconds
+        self.settling = False
+        turn = self._turn
         try:
-            content = self.source.read()
-            if content is None or content == self._content:
-                return self._confirm()
-            return self._adopt(content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
+            known = None if self._from_kept else self._content
+            content = self.source.read(known)
+            if content is None or (known is not None and content[:2] == known[:2]):
+                return self._confirm(content, known)
+            return self._adopt(turn, content, FlagSet.read(content.text, toml=content.toml, origin=self.source.name))
+        except Unsettled:
+            self.settling = True
+            self.look_at = min(self.look_at, self.monotonic() + SETTLING_SECONDS)
+            return False
         except Exception as error:  # a source of the user's own may raise whatever it likes
             self._note(error)
             return False
 
-    def _confirm(self) -> bool:
-        if self._content is None:
+    def note_silence(self) -> None:
+        """Note that a look at the source has taken so long that what it last said is stale; whoever waits calls it."""
+        self._note(FlagsUnavailable(f"{self.source.name} has not answered for {self.stale_seconds:g} s"))
+
+    def _confirm(self, content: Content | None, known: Content | None) -> bool:
+        if content is not None and self._content is known:
+            self._content = content  # its tag may be another one
+        if self._content is None or self._from_kept:
             raise FlagsUnavailable(f"{self.source.name} says that nothing has changed, but nothing was read before")
         recovered = self._told_stale
         self._fresh()
@@ -229,10 +282,14 @@ class Flags:
             self._tell(FlagsChange(self._flags.version))
         return False
 
-    def _adopt(self, content: Content, flags: FlagSet) -> bool:
+    def _adopt(self, turn: dict[str, object], content: Content, flags: FlagSet) -> bool:
         deciders = Compiler(self._clock, self._counters).compiled(flags)
+        if turn.setdefault("taken", flags) is not flags:  # in one go of the interpreter
+            self.look_at = self.monotonic()  # what was taken meanwhile may have been read earlier or later
+            return False
         first, before = self._content is None, self._flags
         self._flags, self.deciders, self._content = flags, deciders, content
+        self._turn = {}
         self._fresh()
         if self._kept is not None:
             try:
@@ -268,10 +325,15 @@ class Flags:
             return
         try:
             content = self._kept.load()
+            if content is None:
+                return
             flags = FlagSet.read(content.text, toml=content.toml, origin=str(self._kept.path))
             deciders = Compiler(self._clock, self._counters).compiled(flags)
-        except FlagError as error:
-            _log.warning("%s", error)
+        except Exception as error:  # as of a document that is too deep
+            shown = str(error) if isinstance(error, FlagError) else f"{self._kept.path}: {_shown(error)}"
+            if shown != self._kept_trouble:
+                _log.warning("%s", shown)
+            self._kept_trouble = shown
             return
         self._flags, self.deciders, self._content, self._from_kept = flags, deciders, content, True
         self._tell(FlagsChange(flags.version, tuple(sorted(flags))))
@@ -283,10 +345,10 @@ class Flags:
             except Exception:
                 _log.exception("a listener of flags failed")
 
-    def forget_counts(self) -> None:
-        """Count from nothing, as a process that was just forked must, or its parent's counts would be told twice."""
-        self._counters = Counters()
-        self.deciders = Compiler(self._clock, self._counters).compiled(self._flags)
+    def begin_anew(self) -> None:
+        """Be the flags of a process that was just forked: it counts from nothing, and nobody renews them in it yet."""
+        self._turn = {}
+        self._counters.forget()
 
 
 _ALL: WeakSet[Flags] = WeakSet()
@@ -294,16 +356,10 @@ _ALL: WeakSet[Flags] = WeakSet()
 
 def _after_fork() -> None:
     for flags in list(_ALL):
-        flags.forget_counts()
+        flags.begin_anew()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _source_of(source: FlagSource | Path | dict[str, Any] | None) -> FlagSource:
-    if source is None or isinstance(source, dict):
-        return MemorySource(source)
-    return FileSource(source) if isinstance(source, Path) else source
 
 
 def _unready_by(error: Exception) -> ErrorCode:

@@ -35,6 +35,8 @@ class FlagSet(Mapping[str, Flag]):
         problems = list[str]()
         for key, flag in self._flags.items():
             try:
+                if not key:
+                    raise FlagError("a key is empty")
                 flag.check()
                 if flag.targeting:
                     self.targeting[key] = Targeting(flag)

@@ -14,15 +14,21 @@ _CLASSES: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "object": (dict, list),
 }
+KINDS = tuple(_CLASSES)
 
 
 class Unfit(Exception):  # never leaves this package
     """A value is not of the type that it is asked for."""
 
 
+def fits(value: Any, kind: Kind) -> bool:
+    """Whether a value is of that type: a bool is an int to Python, and no number to anybody else."""
+    return value.__class__ in _CLASSES.get(kind, ())
+
+
 def fitted(value: Any, kind: Kind) -> Any:
     """The value as that type: an integer may stand for a float. Raises `Unfit`."""
-    if value.__class__ not in _CLASSES[kind]:  # a bool is an int to Python, and no number to anybody else
+    if not fits(value, kind):
         raise Unfit
     if kind == "float":
         return _as_float(value)

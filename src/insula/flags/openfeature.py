@@ -5,6 +5,7 @@ Source: OpenFeature specification, sections 2 (providers) and 5 (events).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from insula.flags.kinds import Kind, Unfit, fitted
 from insula.flags.outcome import Details, ErrorCode, Outcome, Reason
 from insula.flags.pinning import pins
 from insula.flags.standing import FlagsChange
+
+_log = logging.getLogger("insula.flags")
 
 _NOBODY = EvaluationContext()
 _CONTAINERS = (dict, list)
@@ -82,7 +85,8 @@ class InsulaProvider(AbstractProvider):
     """Answers OpenFeature's clients from `Flags`.
 
     `initialize` reads flags that wait for something outside, such as a server; where there are none, the provider is
-    in error, or fatally so where the source refuses us. It tells of changes, and of flags that became stale or fresh.
+    in error, or fatally so where the source refuses us. To have them read again is up to a poller. It tells of changes,
+    and of flags that became stale or fresh.
 
     Parameters: `flags` (default: those of the process); `hooks` of the provider; `remembers`, True to say CACHED of a
     flag that says the same to everybody when it is asked for again and has not changed.
@@ -103,6 +107,11 @@ class InsulaProvider(AbstractProvider):
             self._stop = self._flags.listen(self._changed)
         if self._flags.unready is not None:
             self._flags.renew()
+        if self._flags.source.waits and not self._flags.polled:
+            _log.warning(
+                "%s was read once, and nobody reads it again; begin a poller before: "
+                "insula.adapters.polling.flag_poller.FlagPoller(flags).start()", self._flags.source.name,
+            )  # fmt: skip
         unready = self._flags.unready
         if unready is not None:
             self._down = True
@@ -167,8 +176,11 @@ class InsulaProvider(AbstractProvider):
             return _Resolution(self._flags.details(key, default, kind))
         outcome = self._flags.decide(key, subject, attributes)
         form: tuple[Kind, bool] = (kind, self._remembers and self._is_seen(key, outcome))
-        made = outcome.forms.get(form)
-        return self._made(key, default, outcome, form) if made is None else made
+        made: FlagResolutionDetails[Any] | None = outcome.forms.get(form)
+        if made is None:
+            return self._made(key, default, outcome, form)
+        next(outcome.counter)
+        return made
 
     def _is_seen(self, key: str, outcome: Outcome) -> bool:
         if outcome.reason is not Reason.STATIC:
@@ -181,12 +193,13 @@ class InsulaProvider(AbstractProvider):
         kind, cached = form
         metadata = self._flags.metadata(key)
         if outcome.value is MISSING:
+            next(outcome.counter)
             return _Resolution(Details(key, default, None, outcome.reason, outcome.code, outcome.message, metadata))
         try:
             value = fitted(outcome.value, kind)
         except Unfit:
-            code, message = ErrorCode.TYPE_MISMATCH, f"flag {key} is no {kind}"
-            return _Resolution(Details(key, default, None, Reason.ERROR, code, message, metadata))
+            return _Resolution(self._flags.mismatch(key, default, kind))
+        next(outcome.counter)
         details = Details(key, value, outcome.variant, outcome.reason, metadata=metadata)
         made = _Resolution(details, SdkReason.CACHED if cached else None)
         if value.__class__ not in _CONTAINERS:

@@ -29,11 +29,16 @@ class DeclaredFlag(Generic[T]):
     """
 
     kind: ClassVar[Kind]
+    _question: ClassVar[str] = "value(…)"
 
     def __init__(
         self, key: str, *, default: T, owner: str = "", expires: date | None = None, description: str = ""
     ) -> None:
         self.place = Place.of_frame(sys._getframe(1), f"flag {key}")
+        if not isinstance(key, str) or not key:
+            raise FlagError(f"{self.place}: a key is a text that is not empty, not {key!r}")
+        if expires is not None and type(expires) is not date:
+            raise FlagError(f"{self.place}: expires={expires!r} is no date; write it like date(2027, 3, 1)")
         try:
             self._default: T = fitted(default, self.kind)
         except Unfit:
@@ -67,6 +72,17 @@ class DeclaredFlag(Generic[T]):
         """Whether its last day is over."""
         return self.expires is not None and self.expires < today
 
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self} is always there; ask {self._question} whether it is so")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, bool | str | int | float | dict | list):
+            raise TypeError(f"{self} is a flag and no value; compare {self._question}")
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.key!r}, default={self._default!r})"
 
@@ -75,6 +91,7 @@ class BooleanFlag(DeclaredFlag[bool]):
     """A flag that is on or off."""
 
     kind = "boolean"
+    _question = "is_on(…)"
 
     def is_on(self, subject: Any = None, /, **context: Any) -> bool:
         """Whether it is on. It never raises.
@@ -88,9 +105,11 @@ class BooleanFlag(DeclaredFlag[bool]):
             outcome = flags.deciders[self.key](subject, context)
         except Exception:
             return self._details(subject, context).value is True
-        next(outcome.counter)
         value = outcome.value
-        return value if value.__class__ is bool else self._default
+        if value.__class__ is not bool:
+            return self._details(subject, context).value is True
+        next(outcome.counter)
+        return value
 
 
 class StringFlag(DeclaredFlag[str]):

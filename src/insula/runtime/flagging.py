@@ -14,10 +14,11 @@ from insula.adapters.polling.flag_poller import FlagPoller
 from insula.adapters.sql.flag_table import FlagAudit, FlagTable
 from insula.flags.current import current, use
 from insula.flags.editing import edited
-from insula.flags.errors import FlagError
+from insula.flags.errors import FlagError, FlagsUnavailable
+from insula.flags.files import one_at_a_time, replace_file
 from insula.flags.flags import Flags
 from insula.flags.flagset import FlagSet
-from insula.flags.sources import Content, FileSource, FlagSource, MemorySource, replace_file
+from insula.flags.sources import Content, FileSource, FlagSource, MemorySource
 from insula.kernel.clock import Clock
 from insula.kernel.errors import ConfigurationError
 from insula.runtime.configuration import Configuration, FlagSettings
@@ -33,23 +34,31 @@ def source_of(settings: FlagSettings, clock: Clock | None = None) -> FlagSource:
     Raises ConfigurationError naming what can be written.
     """
     address = settings.source
+    secret = Path(settings.token_file) if settings.token_file else None
     if address.startswith(("http://", "https://")):
-        return HttpFlags(address, token_file=Path(settings.token_file) if settings.token_file else None)
+        return HttpFlags(address, token_file=secret)
     if "://" in address:
-        return FlagTable(address, clock=clock)
+        return FlagTable(address, password_file=secret, clock=clock)
     if address.endswith(_FILES):
         return FileSource(Path(address))
-    what = f"flags.source: {address} is no place for flags" if address else "flags.source is not set"
+    what = f"flags.source: {_masked(address)} is no place for flags" if address else "flags.source is not set"
     raise ConfigurationError(
         f"{what}; give --source, or write it in [flags] of insula.toml: flags.toml, flags.json, "
         "https://flags.example.org/shop.json, sqlite:///flags.db, postgresql://flags@host/flags"
     )
 
 
+def _masked(address: str) -> str:
+    """An address without what may be secret in it."""
+    start, colon, rest = address.partition(":")
+    return f"{start}:…" if colon and ("@" in rest or "?" in rest) else address.partition("?")[0]
+
+
 @contextmanager
 def flags_of_process(configuration: Configuration, clock: Clock | None = None) -> Iterator[Flags | None]:
     """Let the process have the configured flags while it runs; None, and the code's defaults, where there are none.
 
+    They are renewed on a thread, so that nobody who asks waits for a file to be read and made ready.
     Where the source does not answer now, the process begins with those that were kept, or with the code's defaults.
     Raises ConfigurationError for an address that is none.
     """
@@ -66,9 +75,6 @@ def flags_of_process(configuration: Configuration, clock: Clock | None = None) -
         clock=clock,
     )
     use(flags)
-    if not flags.source.waits:
-        yield flags
-        return
     poller = FlagPoller(flags, clock=clock)
     poller.start()
     try:
@@ -86,7 +92,7 @@ class _AsRead:
         self.name = name
         self._content = content
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         return self._content
 
 
@@ -147,16 +153,31 @@ def change_flag(
         return source.change(key, changes, who, new=new, dry_run=dry_run)
     if not isinstance(source, FileSource):
         raise ConfigurationError(f"{source.name} can only be read; change its flags where they are served from")
-    begins = new and not source.path.exists()
+    if not new and not source.path.parent.exists():
+        raise FlagsUnavailable(f"{source.path} is not there; insula flags set {key} --new writes it")
+    if dry_run:
+        return _change_file(source, key, changes, new=new, dry_run=True)
+    try:
+        with one_at_a_time(source.path):
+            return _change_file(source, key, changes, new=new, dry_run=False)
+    except OSError as error:
+        raise FlagError(f"{source.path} cannot be written: {error.strerror or error}") from None
+
+
+def _change_file(source: FileSource, key: str, changes: dict[str, Any], *, new: bool, dry_run: bool) -> bool:
+    """Read, edit and replace a file. Raises `FlagError` and OSError."""
+    begins = not source.path.exists()
+    if begins and not new:
+        raise FlagsUnavailable(f"{source.path} is not there; insula flags set {key} --new writes it")
     before = _NO_FLAGS[source.path.suffix] if begins else source.read()
     after = edited(before, key, changes, source.name, new=new)
-    if after != before and not dry_run:
+
+    def check_again() -> None:  # an editor waits for nobody
         if not begins and source.read() != before:
             raise FlagError(f"{source.path} was changed by somebody else meanwhile; look at it, and do it again")
-        try:
-            replace_file(source.path, after.text)
-        except OSError as error:
-            raise FlagError(f"{source.path} cannot be written: {error.strerror or error}") from None
+
+    if after != before and not dry_run:
+        replace_file(source.path, after.text, before=check_again)
     return after != before
 
 

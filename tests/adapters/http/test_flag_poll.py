@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from insula.adapters.http.flag_poll import HttpFlags
-from insula.flags import Content, ErrorCode, Flags, FlagsRefused, FlagsUnavailable
+from insula.flags import ErrorCode, Flags, FlagsRefused, FlagsUnavailable
 from insula.kernel.errors import ConfigurationError
+from support.forking import in_child
 
 
 class Served:
@@ -73,9 +76,34 @@ def test_the_same_content_is_sent_once(served: Served) -> None:
 
 def test_toml_is_known_by_its_name_or_its_type(served: Served) -> None:
     served.body = b"[flags.f]\n"
-    assert HttpFlags(f"{served.address}/flags.toml").read() == Content(served.body, toml=True)
+    found = HttpFlags(f"{served.address}/flags.toml").read()
+    assert found is not None
+    assert found[:2] == (served.body, True)
     served.kind = "application/toml"
-    assert HttpFlags(f"{served.address}/flags").read() == Content(served.body, toml=True)
+    found = HttpFlags(f"{served.address}/flags").read()
+    assert found is not None
+    assert found[:2] == (served.body, True)
+
+
+def test_a_bad_document_stays_a_trouble_until_there_is_a_good_one(served: Served) -> None:
+    good, flags = served.body, Flags(HttpFlags(f"{served.address}/flags.json"))
+    flags.renew()
+    served.body = b'{"flags": {"f": {"defalt": "on"}}}'
+    for _ in range(3):
+        flags.renew()
+        assert "there is no setting defalt" in flags.state.trouble
+    served.body = good
+    flags.renew()
+    assert flags.state.trouble == ""
+
+
+def test_what_was_read_and_not_yet_in_use_at_a_fork_is_read_again(served: Served) -> None:
+    source = HttpFlags(f"{served.address}/flags.json")
+    flags = Flags(source)
+    flags.renew()
+    served.body = b'{"flags": {"f": {"default": "off"}}}'
+    source.read(None)  # as the parent's poller does, whose thread the fork leaves behind
+    assert in_child(lambda: [flags.renew(), flags.is_on("f")]) == [True, False]
 
 
 def test_a_token_is_read_again_each_time(served: Served, tmp_path: Path) -> None:
@@ -113,7 +141,7 @@ def test_what_was_good_stays_while_nobody_answers(served: Served, tmp_path: Path
         flags.renew()
         assert flags.is_on("f")
         assert flags.state.trouble
-    assert Flags(HttpFlags("http://127.0.0.1:1/x"), kept=tmp_path / "kept").is_on("f")
+    assert Flags(HttpFlags(f"{served.address}/x"), kept=tmp_path / "kept").is_on("f")
 
 
 def test_nobody_listens_there() -> None:
@@ -125,6 +153,48 @@ def test_nobody_listens_there() -> None:
 def test_what_is_no_url_of_http_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="write it like https://"):
         HttpFlags(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:s3cret@host/x", "http://user:s3cret@host:1x/x", "http://host/x y?sig=s3cret",
+        "https:///x?sig=s3cret", "http://[host/x?sig=s3cret", "http://host/x\n?sig=s3cret",
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        HttpFlags(url)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["s3cret\ns3cret", "s3cret s3cret", "s3cret\u00e9", "", "s3cret\x00"])
+def test_a_token_that_is_none_is_neither_sent_nor_shown(served: Served, tmp_path: Path, token: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(token)
+    with pytest.raises(FlagsUnavailable, match="holds no token") as refused:
+        HttpFlags(f"{served.address}/x", token_file=file).read()
+    assert "s3cret" not in str(refused.value)
+    assert served.asked == []
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n", b""])
+def test_an_answer_that_drips_is_given_up_as_a_whole(start: bytes) -> None:
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as client, contextlib.suppress(OSError):
+                client.sendall(start)
+                while not over.wait(0.02):
+                    client.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with pytest.raises(FlagsUnavailable, match=r"not all of it came within 0\.2 s"):
+            HttpFlags(f"http://127.0.0.1:{server.getsockname()[1]}/x", timeout_seconds=0.2).read()
+        over.set()
+        thread.join()
 
 
 def test_a_refusal_is_a_flag_error(served: Served) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from queue import Queue
 
 import pytest
 
 from insula.adapters.polling.flag_poller import FlagPoller
-from insula.flags import Content, Flags
+from insula.flags import Content, Flags, FlagsChange
 from insula.testing import VirtualClock
 from support.forking import in_child
 
@@ -22,7 +23,7 @@ class Counting:
         self.reads: Queue[int] = Queue()
         self.number = 0
 
-    def read(self) -> Content:
+    def read(self, known: Content | None = None) -> Content:
         self.number += 1
         self.reads.put(self.number)
         return Content(b'{"version": "%d", "flags": {"f": {"default": "on"}}}' % self.number)
@@ -53,9 +54,9 @@ def test_a_source_that_lets_us_hang_holds_nobody_up(source: Counting) -> None:
     class Silent(Counting):
         answers = threading.Event()
 
-        def read(self) -> Content:
+        def read(self, known: Content | None = None) -> Content:
             self.answers.wait(10)
-            return super().read()
+            return super().read(known)
 
     silent = Silent()
     poller = FlagPoller(Flags(silent))
@@ -63,6 +64,25 @@ def test_a_source_that_lets_us_hang_holds_nobody_up(source: Counting) -> None:
     assert poller.flags.unready is not None
     silent.answers.set()
     assert silent.reads.get(timeout=10) == 1
+    poller.stop()
+
+
+def test_flags_of_a_source_that_lets_us_hang_become_stale_for_listeners_too(source: Counting) -> None:
+    class Silent(Counting):
+        answers = threading.Event()
+
+        def read(self, known: Content | None = None) -> Content:
+            self.answers.wait(10)
+            return super().read(known)
+
+    flags, told = Flags(Silent(), stale_seconds=0.01), Queue[FlagsChange]()
+    flags.listen(told.put)
+    poller = FlagPoller(flags)
+    poller.begin()
+    change = told.get(timeout=10)
+    assert (change.stale, change.trouble) == (True, "a server has not answered for 0.01 s")
+    Silent.answers.set()
+    assert not told.get(timeout=10).stale
     poller.stop()
 
 
@@ -89,3 +109,15 @@ def test_a_forked_process_has_a_thread_of_its_own(source: Counting) -> None:
         assert poller.runs, "the parent's goes on"
     finally:
         poller.stop()
+
+
+def test_a_file_that_is_polled_is_never_read_while_a_flag_is_asked_for(tmp_path: Path) -> None:
+    file, clock = tmp_path / "flags.toml", VirtualClock()
+    file.write_text("[flags.f]\n")
+    flags = Flags(file, check_seconds=0, clock=clock)
+    poller = FlagPoller(flags, every_seconds=30, clock=clock)
+    poller.start()
+    file.write_text("[flags.f]\ndefault = 'on'\n")
+    assert [flags.is_on("f") for _ in range(3)] == [False] * 3
+    poller.stop()
+    assert [flags.is_on("f") for _ in range(3)][-1], "now nobody else looks"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +74,10 @@ def test_what_would_be_no_flag_is_refused_and_nothing_changes(table: FlagTable) 
         lambda: table.change("f", {"requires": ["g"]}, "bob"),
         lambda: table.change("h", {}, "bob"),
         lambda: table.change("f", {"killed": True}, ""),
+        lambda: table.change("f", {"killed": True}, "  "),
+        lambda: table.change("f", {"killed": True}, "x" * 201),
+        lambda: table.put("", {}, "bob"),
+        lambda: table.put("x" * 201, {}, "bob"),
         lambda: table.put("f", None, "bob"),
     ):
         with pytest.raises(FlagError):
@@ -108,7 +115,92 @@ def test_a_definition_that_somebody_spoiled_keeps_the_last_good(tmp_path: Path) 
     engine.dispose()
     flags.renew()
     assert flags.is_on("f")
-    assert "a definition is none" in flags.state.trouble
+    assert "flag f: its definition is none" in flags.state.trouble
+    with pytest.raises(FlagError, match=r"FlagTable\.put"):
+        table.change("f", {"killed": True}, "bob")
+    assert table.put("f", {"default": "off"}, "bob"), "it can be written as a whole"
+    assert flags.renew()
+    assert table.history("f")[-1].before == {"spoiled": "["}
+
+
+def test_flags_that_somebody_spoiled_can_be_taken_away_one_after_the_other(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/flags.db"
+    table = FlagTable(address)
+    table.create()
+    table.put("f", {}, "ann")
+    table.put("g", {}, "ann")
+    engine = create_engine(address)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE insula_flags SET definition = '7'"))
+    engine.dispose()
+    assert [table.put(key, None, "bob") for key in ("f", "g")] == [True, True]
+
+
+def test_two_changes_that_would_be_a_circle_are_not_both_taken(table: FlagTable) -> None:
+    for key in ("f", "g"):
+        table.put(key, {}, "ann")
+    begin = threading.Barrier(2)
+
+    def require(pair: tuple[str, str]) -> str:
+        begin.wait(10)
+        try:
+            table.change(pair[0], {"requires": [pair[1]]}, "bob")
+        except FlagError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as threads:
+        problems = sorted(threads.map(require, [("f", "g"), ("g", "f")]))
+    assert problems[0] == ""
+    assert "requires goes in a circle" in problems[1]
+
+
+def test_a_new_flag_is_new_only_once(table: FlagTable) -> None:
+    begin = threading.Barrier(2)
+
+    def write(_number: int) -> str:
+        begin.wait(10)
+        try:
+            table.change("f", {}, "bob", new=True)
+        except FlagError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as threads:
+        problems = sorted(threads.map(write, range(2)))
+    assert problems[0] == ""
+    assert "has a flag f already" in problems[1]
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_a_server_that_is_silent_is_given_up(driver: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"postgresql+{driver}://flags:s3cret@127.0.0.1:{server.getsockname()[1]}/flags"
+        with pytest.raises(FlagsUnavailable) as unavailable:
+            FlagTable(address, timeout_seconds=0.5).read()
+    assert "s3cret" not in str(unavailable.value)
+
+
+def test_a_statement_that_waits_is_given_up(postgres_address: Address) -> None:
+    FlagTable(postgres_address.url).create()
+    table = FlagTable(postgres_address.url, timeout_seconds=0.1)
+    engine = create_engine(FlagTable(postgres_address.url)._url)
+    with engine.begin() as connection:
+        connection.execute(text("LOCK TABLE insula_flags"))
+        with pytest.raises(FlagsUnavailable, match="statement timeout"):
+            table.read()
+    engine.dispose()
+
+
+def test_a_password_may_stand_in_a_file(postgres_address: Address, tmp_path: Path) -> None:
+    from sqlalchemy import make_url
+
+    url, secret = make_url(postgres_address.url), tmp_path / "password"
+    secret.write_text(f"{url.password or 'any'}\n")
+    FlagTable(url.set(password=None).render_as_string(), password_file=secret).create()
+    secret.unlink()
+    with pytest.raises(FlagsUnavailable, match="password cannot be read: No such file"):
+        FlagTable(postgres_address.url, password_file=secret).read()
 
 
 def test_a_database_that_is_not_there_is_unavailable_without_its_password(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ _STOP_SECONDS = 1.0
 class Poller:
     """Renews until it is stopped, or the end of a block. A process that is forked off has a thread of its own.
 
-    Parameters: `renew`, which must not raise; `every_seconds`; `name` of the thread.
+    Parameters: `renew`, which must not raise, and may return after how many seconds to look again; `every_seconds`, the
+    most; `name` of the thread.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class Poller:
             raise ConfigurationError(f"{type(self).__name__}(every_seconds={every_seconds}): give more than 0")
         self._renew = renew
         self._name = name
-        self._every_seconds = every_seconds
+        self.every_seconds = every_seconds
         self._clock: Clock = clock or SystemClock()
         self._running: _Run | None = None
 
@@ -40,7 +41,7 @@ class Poller:
 
     def begin(self) -> None:
         """Begin without waiting."""
-        self._running = _Run(self._renew, self._every_seconds, self._clock, self._name)
+        self._running = _Run(self._renew, self.every_seconds, self._clock, self._name)
         self._running.start()
         _RUNNING.add(self)
 
@@ -78,9 +79,10 @@ class _Run(threading.Thread):
 
     def run(self) -> None:
         while not self._ends:
-            self._renew()
+            wanted = self._renew()
             self.was_read.set()
-            self._clock.block(self._every_seconds, self._wake)
+            sooner = wanted if isinstance(wanted, float) else self._every_seconds
+            self._clock.block(min(sooner, self._every_seconds), self._wake)
             if not self._ends:
                 self._wake.clear()  # a clock may have set it at the end of the pause
 
