@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.flags import FlagSet
+from insula.flags import FlagError, FlagSet
 from insula.flags.files import one_at_a_time, replace_file
 from insula.runtime.configuration import FlagSettings
 from insula.runtime.flagging import change_flag
@@ -60,6 +60,20 @@ def test_a_file_stays_whose_it_was(path: Path) -> None:
     replace_file(path, b"new")
     found = path.stat()
     assert (path.read_text(), found.st_uid, found.st_gid, found.st_mode & 0o777) == ("new", 1000, 1001, 0o640)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_that_could_not_stay_whose_it_is_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text("[flags.f]\n")
+    os.chown(path, 1000, 1001)
+
+    def refuse(*whose: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(FlagError, match="cannot be written: it belongs to user 1000 and group 1001"):
+        change_flag(FlagSettings(source=str(path)), "f", {"killed": True}, "ann")
+    assert (path.read_text(), path.stat().st_uid) == ("[flags.f]\n", 1000)
 
 
 def test_a_file_may_be_for_its_owner_alone_and_leaves_nothing_beside_it(path: Path) -> None:

@@ -73,7 +73,11 @@ def _give_away(descriptor: int, real: Path, mode: int | None) -> None:
         return
     new = os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        os.fchown(descriptor, old.st_uid, old.st_gid)
+        try:
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+        except PermissionError as error:
+            whose = f"it belongs to user {old.st_uid} and group {old.st_gid}, and would not afterwards; do it as they"
+            raise PermissionError(error.errno, whose) from None
     os.fchmod(descriptor, old.st_mode & 0o7777)
 
 
