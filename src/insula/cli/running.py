@@ -55,7 +55,8 @@ def run(
             "it first, or name another --directory"
         )
     part = None if topology is None else part_of(system, configuration, topology, only)
-    _run(serve_system(system, configuration, part=part, announce=say, tells_ready=lifeline is None))
+    told_by_up = lifeline is not None and part is not None  # `insula up` says itself when a process is ready
+    _run(serve_system(system, configuration, part=part, announce=say, tells_ready=not told_by_up))
 
 
 def end_with(lifeline: int, seconds: float) -> None:

@@ -145,7 +145,8 @@ class FlagSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where flags come from: `source`, a file of TOML or JSON, a URL, or a database; empty: the code's defaults.
 
     It is looked at every `check_seconds`; flags that it does not confirm for `stale_seconds` are stale. The last good
-    ones are in the file `kept` (default "flags.kept" in the store's directory). `token_file` is for a URL.
+    ones are in the file `kept` (default "flags.kept" in the store's directory). `token_file` holds the token for a URL,
+    or the password of a database.
     """
 
     source: str = ""
