@@ -114,7 +114,7 @@ def test_orders_survive_kills_of_services_of_the_broker_and_of_the_database() ->
 def test_a_partition_between_services_and_broker_delays_orders_and_loses_none(tmp_path: Path) -> None:
     with LocalNats(tmp_path / "nats") as broker, wire(broker.port) as line:
         text = shop_topologies().replace('transport = "local"', f'transport = "nats://127.0.0.1:{line.port}"')
-        with up("services", text) as shop, Customers(shop, "orders", *northwind()) as customers:
+        with up("services", text) as shop, Customers(shop, "orders", "--orders", "300") as customers:
             for _ in range(min(KILLS, 3)):
                 customers.come()
                 pause(1.0)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from faults.test_services import Customers, kill, pid_of
-from support.processes import northwind, pause
+from support.processes import pause
 from support.topologies import RunningTopology, json_of, shop_topologies, up
 
 _LOOK_SECONDS = 0.5
@@ -22,7 +22,7 @@ STOPS = int(os.environ.get("KILLS", "1"))
 
 
 def test_of_two_replicas_one_may_be_killed_or_stand_still_and_wake_up_late() -> None:
-    with up("three", shop_topologies()) as shop, Customers(shop, "office", *northwind()) as customers:
+    with up("three", shop_topologies()) as shop, Customers(shop, "office", "--orders", "300") as customers:
         wait_until(lambda: shares_of(shop) == [2, 2], seconds=30)
         for number in range(STOPS):
             customers.come()
