@@ -30,7 +30,7 @@ lint: .venv/ready-to-test
 	$(BIN)/lint-imports --no-cache
 
 tests: .venv/ready-to-test
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 bench: .venv/ready-to-test
 	$(BIN)/python -m benchmarks
