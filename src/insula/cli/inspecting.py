@@ -108,7 +108,11 @@ def _together(told: list[tuple[Presence, dict[str, Any]]]) -> dict[str, Any]:
 
 
 def _cells(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    return [tuple(row.get(column) for column in columns) for row in rows]
+    return [tuple(_cell(row.get(column)) for column in columns) for row in rows]
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 @explained

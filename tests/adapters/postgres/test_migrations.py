@@ -11,7 +11,9 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from insula.adapters.postgres.address import Address
 from insula.adapters.postgres.database import PostgresDatabase
+from insula.adapters.postgres.link import Link
 from insula.adapters.postgres.records import PostgresRecords
+from insula.adapters.postgres.schema import create_missing
 from insula.kernel.clock import SystemClock
 from insula.kernel.errors import ConfigurationError
 from insula.store.migration import MigrationEdited, MigrationFailed
@@ -85,3 +87,15 @@ async def test_a_declared_column_that_is_missing_is_told(postgres_address: Addre
     Table("notes", tables, Column("id", Integer), Column("colour", Integer))
     with pytest.raises(ConfigurationError, match="table notes has no column colour; write a migration"):
         await migrated(postgres_address, None, tables)
+
+
+async def test_processes_that_start_together_on_a_new_database_make_its_tables_once(empty_address: Address) -> None:
+    tables = MetaData()
+    for number in range(5):
+        Table(f"table_{number}", tables, Column("id", Integer, primary_key=True))
+    links = [Link(await empty_address.connect("test", {}), "shop") for _ in range(6)]
+    await asyncio.gather(*(create_missing(link, tables, "shop") for link in links))
+    found = await links[0].connection.fetch("select count(*) from pg_tables where tablename like 'table_%'")
+    for link in links:
+        await link.connection.close()
+    assert found[0][0] == 5

@@ -15,7 +15,7 @@ from insula.store.migration import Applied, Migration, MigrationFailed, found_in
 FRAMEWORK_OWNER = "insula"
 FRAMEWORK = Path(__file__).parent / "migrations"
 
-_LOCK = "select pg_advisory_xact_lock(hashtextextended('insula_migration', 0))"
+LOCK = "select pg_advisory_xact_lock(hashtextextended('insula_migration', 0))"
 _TABLE = (
     "create table if not exists insula_migration (owner text not null, number integer not null, name text not null,"
     " checksum text not null, applied_at timestamptz not null, primary key (owner, number))"
@@ -31,7 +31,7 @@ async def migrate(link: Link, clock: Clock, owner: str, folder: Path | None) -> 
     """
     connection = link.connection
     async with connection.transaction():
-        await connection.execute(_LOCK)  # two that make the table at once would collide
+        await connection.execute(LOCK)  # two that make the table at once would collide
         await connection.execute(_TABLE)
     applied = await _apply(link, clock, FRAMEWORK_OWNER, _frameworks_own())
     if folder is not None:
@@ -50,7 +50,7 @@ async def _apply(link: Link, clock: Clock, owner: str, found: Sequence[Migration
         transaction = link.connection.transaction()
         await transaction.start()
         try:
-            await link.connection.execute(_LOCK)
+            await link.connection.execute(LOCK)
             rows = await link.connection.fetch(_APPLIED, owner)
             outstanding = pending(found, [Applied(*row) for row in rows], owner)
             if not outstanding:

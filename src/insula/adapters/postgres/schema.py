@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from sqlalchemy import MetaData
 
 from insula.adapters.postgres.link import Link
+from insula.adapters.postgres.migrate import LOCK
 from insula.adapters.postgres.waiting import in_synchronous_code
 from insula.kernel.errors import ConfigurationError
 
@@ -23,6 +24,7 @@ async def create_missing(link: Link, tables: MetaData, place: str) -> None:
     if any(table.name not in present for table in tables.sorted_tables):
         link.within = link.directly
         async with link.connection.transaction():
+            await link.connection.execute(LOCK)  # another process may be making them; what it has made is seen then
             await in_synchronous_code(lambda: tables.create_all(link.sql))
 
 
