@@ -7,15 +7,13 @@ new connection (`reader`), a unit that was certainly not stored, or that its mar
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from insula.adapters.postgres.errors import is_lost, state_of
 from insula.adapters.postgres.pool import Pool
 from insula.resilience import CircuitBreaker, CircuitOpen, ExponentialBackoff, ResiliencePipeline, Retry
 from insula.store.errors import DatabaseUnavailable
 from insula.store.measures import DatabaseMeasures
-
-Connection = TypeVar("Connection")
 
 FAILURES_BEFORE_OPEN = 5
 OPEN_SECONDS = 1.0
