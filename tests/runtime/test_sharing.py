@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.kernel.errors import Unavailable
 from insula.runtime.sharing import Sharing, fair
 from insula.runtime.tenure import LEASE_SECONDS
-from insula.store.lease import Lease, Present, acting_for
+from insula.store.lease import acting_for
 from insula.testing import VirtualClock, virtual_time
+from support.leases import SharedDatabase
 
 SHARES = 4
-
-
-class SharedDatabase:
-    """The leases of one database, as all processes see them."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.leases = self
-        self.clock = clock
-        self.held: dict[str, Lease] = {}
-        self.there: dict[str, tuple[str, float]] = {}
-        self.away = False
-
-    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
-        self._answer()
-        before = self.held.get(name)
-        if before is not None and before.until >= self.clock.now() and before.holder != holder:
-            return None
-        until = self.clock.now() + timedelta(seconds=seconds)
-        self.held[name] = Lease(name, holder, 1 if before is None else before.token + 1, until)
-        return self.held[name]
-
-    async def renew(self, lease: Lease, seconds: float) -> Lease | None:
-        self._answer()
-        held = self.held[lease.name]
-        if held.token != lease.token or held.until < self.clock.now():
-            return None
-        self.held[lease.name] = Lease(
-            lease.name, lease.holder, lease.token, self.clock.now() + timedelta(seconds=seconds)
-        )
-        return self.held[lease.name]
-
-    async def release(self, lease: Lease) -> None:
-        self._answer()
-        held = self.held[lease.name]
-        if held.token == lease.token:
-            self.held[lease.name] = Lease(held.name, held.holder, held.token, self.clock.now() - timedelta(seconds=1))
-
-    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
-        self._answer()
-        now = self.clock.monotonic()
-        self.there = {name: (of, until) for name, (of, until) in self.there.items() if until >= now}
-        if seconds:
-            self.there[holder] = kind, now + seconds
-        else:
-            self.there.pop(holder, None)
-        return [Present(name, of) for name, (of, _) in self.there.items()]
-
-    def _answer(self) -> None:
-        if self.away:
-            raise Unavailable("the database does not answer")
 
 
 class Movers:

@@ -3,63 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 import pytest
 
-from insula.kernel.errors import Unavailable
 from insula.runtime.tenure import LEASE_SECONDS, Tenure
-from insula.store.lease import Lease, Present, acting_for
+from insula.store.lease import acting_for
 from insula.testing import VirtualClock, virtual_time
-
-
-class SharedDatabase:
-    """Leases and the fence of one database, as all processes see them."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock = clock
-        self.lease: Lease | None = None
-        self.tokens = 0
-        self.away = False
-        self.silent = False
-
-    async def acquire(self, name: str, holder: str, seconds: float) -> Lease | None:
-        self._answer()
-        if self.lease is not None and self.lease.until >= self.clock.now() and self.lease.holder != holder:
-            return None
-        self.tokens += 1
-        self.lease = Lease(name, holder, self.tokens, self.clock.now() + timedelta(seconds=seconds))
-        return self.lease
-
-    async def renew(self, lease: Lease, seconds: float) -> Lease | None:
-        self._answer()
-        if self.silent:
-            await asyncio.Event().wait()
-        if self.lease is None or self.lease.token != lease.token or self.lease.until < self.clock.now():
-            return None
-        self.lease = Lease(lease.name, lease.holder, lease.token, self.clock.now() + timedelta(seconds=seconds))
-        return self.lease
-
-    async def present(self, holder: str, kind: str, seconds: float) -> Sequence[Present]:
-        raise NotImplementedError  # nobody asks who is there
-
-    async def release(self, lease: Lease) -> None:
-        self._answer()
-        if self.lease is not None and self.lease.token == lease.token:
-            self.lease = None
-
-    def _answer(self) -> None:
-        if self.away:
-            raise Unavailable("the database does not answer")
-
-
-class Seen:
-    """One process's sight of a database."""
-
-    def __init__(self, database: SharedDatabase) -> None:
-        self.leases = database
+from support.leases import SharedDatabase
 
 
 class Replica:
@@ -74,9 +26,9 @@ class Replica:
         self.seconds_to_end: list[float] = []
         self.clock = clock
         self.begin_seconds = begin_seconds
-        self.seen = {each: Seen(database) for each, database in databases.items()}
+        self.databases = databases
         self.failures = 0
-        self.tenure = Tenure(self.seen, name, clock, self.begin, self.end, failed=self.fail)
+        self.tenure = Tenure(databases, name, clock, self.begin, self.end, failed=self.fail)
 
     def fail(self) -> None:
         self.failures += 1
@@ -85,7 +37,7 @@ class Replica:
         if self.begin_seconds:
             await self.clock.sleep(self.begin_seconds)
         self.moves, self.times = True, self.times + 1
-        held = {name: acting_for(each.leases) for name, each in self.seen.items()}
+        held = {name: acting_for(each.leases) for name, each in self.databases.items()}
         self.acts_for = {name: lease and lease.token for name, lease in held.items()}
 
     async def end(self, seconds: float) -> None:
@@ -140,7 +92,9 @@ async def test_one_of_two_moves_messages_and_the_other_follows_when_it_stops(
         await first.stop()
         await passing(clock, 2)
         assert second.moves
-        assert second.acts_for == {name: database.tokens for name, database in databases.items()}
+        assert second.acts_for == {
+            name: database.lease and database.lease.token for name, database in databases.items()
+        }
 
 
 async def test_the_other_takes_over_from_one_that_is_not_heard_of_any_more(
@@ -242,7 +196,7 @@ async def test_one_that_loses_its_leases_while_it_begins_does_not_go_on_with_it(
     first = Replica("one", databases, clock, begin_seconds=3 * LEASE_SECONDS)
     async with first.running():
         await passing(clock, 1)
-        databases["orders"].lease = None
+        databases["orders"].forget()
         await databases["orders"].acquire("background", "elsewhere", 10 * LEASE_SECONDS)
         await passing(clock, 5 * LEASE_SECONDS)
         assert (first.moves, first.times) == (False, 0)
@@ -315,7 +269,7 @@ async def test_one_that_is_told_to_look_notices_at_once_that_it_has_lost_a_lease
     first = Replica("one", databases, clock)
     async with first.running():
         await passing(clock, 1)
-        databases["billing"].lease = None
+        databases["billing"].forget()
         first.tenure.look()
         await passing(clock, 1.5)
         assert (first.moves, first.times) == (True, 2)
